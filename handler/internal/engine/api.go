@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"time"
+
+	"fhirferry/handler/internal/migration"
+)
+
+// Refusal is an answer to an operator that is not a failure of ours: a verb that does not fit the state, a value that
+// does not make sense, a source that does not answer.
+type Refusal struct {
+	Reason Reason
+	Detail string // names the thing, the cause and the remedy
+}
+
+func (r *Refusal) Error() string { return r.Detail }
+
+// Reason tells refusals apart; the server maps them to statuses.
+type Reason int
+
+// The reasons of refusals.
+const (
+	WrongState  Reason = iota + 1 // 409
+	BadValue                      // 422
+	Unavailable                   // 503
+)
+
+// Overrides are the values of a start request that replace settings for one run; nil pointers keep the setting.
+type Overrides struct {
+	Mode   *string
+	Since  *time.Time
+	Until  *time.Time
+	Types  []string // nil: the setting's
+	Window *time.Duration
+}
+
+// Status is what an operator sees of the current run (operator contract 3). Zero times are unknown or not set.
+type Status struct {
+	State               migration.Shown
+	RunID               string
+	Mode                migration.Mode
+	Source, Destination string
+	Since, Until        time.Time
+	StartedAt           time.Time
+	UpdatedAt           time.Time
+	EndedAt             time.Time
+	MigratedTill        time.Time
+	Frontier            time.Time // planned up to here
+	End                 time.Time // T, the last instant to move
+	ExportOnly          bool
+	Planning            string // what the open round is doing; empty: none is open
+	Totals              migration.Totals
+}
+
+// SettingProblem is something wrong with one app setting.
+type SettingProblem struct {
+	Setting, Detail, Remedy string
+}
+
+// ChunkQuery selects chunks for an operator. Empty fields select everything.
+type ChunkQuery struct {
+	State migration.State
+	Type  string
+	Limit int // rows looked at; 0: 100, at most 1,000
+	After string
+}
+
+// ChunkPage is one page of chunks. It may be short or empty and still have a Next.
+type ChunkPage struct {
+	Chunks []migration.Chunk
+	Next   string
+}
+
+// Check is one line of the preflight.
+type Check struct {
+	Name, Detail, Remedy string
+	OK                   bool
+}

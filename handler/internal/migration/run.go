@@ -1,0 +1,222 @@
+package migration
+
+import "time"
+
+// Mode is what a run is for (operator contract, FERRY_MODE).
+type Mode string
+
+// The modes that are in force.
+const (
+	Continuous Mode = "continuous" // copies new data until cut over or stopped
+	Once       Mode = "once"       // ends when everything up to the start instant has been moved
+)
+
+// Settings are frozen by start: a change of the app settings in mid-run starts nothing and is shown as a problem.
+type Settings struct {
+	Source, Destination string
+	Staging, Container  string
+	Mode                Mode
+	Since, Until        time.Time // zero: from the oldest resource, without end
+	Types               []string  // sorted; empty: every type of the source's capability statement
+	Window              time.Duration
+	ChunkLimit          int64
+	History, Deleted    bool
+}
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The ends of a run.
+const (
+	Stopped   Outcome = "stopped"
+	Completed Outcome = "completed"
+)
+
+// Run is one migration from its start to its end. Every row and document of it lives under its ID.
+type Run struct {
+	ID           string
+	Settings     Settings
+	StartedAt    time.Time
+	UpdatedAt    time.Time
+	Paused       bool
+	StopAsked    bool
+	CutOverAsked bool
+	End          time.Time // T, the last instant to move; zero: none
+	Types        []string  // planned types, found by the first round; never SearchParameter
+	Since        time.Time // start of the first window, found by the first round
+	Frontier     time.Time // every type is planned up to here
+	Exclusive    bool      // the source's _till is exclusive (contract 1.4)
+	ExportOnly   bool      // the source turned out to be deprecated (contract 0.4)
+	Rounds       int       // rounds begun so far; numbers the next
+	NextRound    time.Time // no round earlier than this: the last one found nothing it could plan
+	EndedAt      time.Time
+	Outcome      Outcome // empty until EndedAt is set
+}
+
+// NewRun starts a run with frozen settings. In once mode the end is the start instant, or until when that is earlier.
+func NewRun(id string, s Settings, now time.Time) Run {
+	now = now.Truncate(Instant)
+	r := Run{ID: id, Settings: s, StartedAt: now, UpdatedAt: now, End: s.Until}
+	if s.Mode == Once && (r.End.IsZero() || r.End.After(now)) {
+		r.End = now
+	}
+	if !s.Since.IsZero() {
+		r.Since, r.Frontier = s.Since, s.Since
+	}
+	return r
+}
+
+// Ended reports whether the run is over.
+func (r Run) Ended() bool { return !r.EndedAt.IsZero() }
+
+// Shown is the state an operator sees. It is derived, never stored (operator contract 3).
+type Shown string
+
+// The states of a run as shown.
+const (
+	ShownIdle      Shown = "idle"
+	ShownRunning   Shown = "running"
+	ShownPaused    Shown = "paused"
+	ShownCutover   Shown = "cutover"
+	ShownStopping  Shown = "stopping"
+	ShownStopped   Shown = "stopped"
+	ShownHalted    Shown = "halted"
+	ShownCompleted Shown = "completed"
+)
+
+// Shown derives the state; failed is the number of failed chunks.
+func (r Run) Shown(failed int) Shown {
+	switch {
+	case r.Ended() && r.Outcome == Stopped:
+		return ShownStopped
+	case r.Ended():
+		return ShownCompleted
+	case r.StopAsked:
+		return ShownStopping
+	case r.Paused:
+		return ShownPaused
+	case failed > 0:
+		return ShownHalted
+	case r.CutOverAsked:
+		return ShownCutover
+	default:
+		return ShownRunning
+	}
+}
+
+// Verb is what an operator asks of a run.
+type Verb string
+
+// The verbs that change a run that exists. Start makes a new one.
+const (
+	VerbStart   Verb = "start"
+	VerbPause   Verb = "pause"
+	VerbResume  Verb = "resume"
+	VerbStop    Verb = "stop"
+	VerbCutOver Verb = "cutover"
+	VerbRetry   Verb = "retry"
+)
+
+// Answer is what a verb means in a state.
+type Answer int
+
+// Answers to a verb.
+const (
+	Refused Answer = iota // 409
+	Allowed               // does something
+	InForce               // its effect is there already: 202, nothing changes
+)
+
+// Ask looks a verb up in the operator contract's table of verbs by state. Whether a second start carries the same
+// values is the caller's question: start while running is InForce only then.
+func Ask(v Verb, s Shown, cutOver bool) Answer {
+	live := s == ShownRunning || s == ShownCutover || s == ShownPaused || s == ShownHalted
+	switch v {
+	case VerbStart:
+		switch {
+		case s == ShownIdle || s == ShownStopped || s == ShownCompleted:
+			return Allowed
+		case s == ShownRunning:
+			return InForce
+		}
+	case VerbPause:
+		switch s {
+		case ShownRunning, ShownCutover, ShownHalted:
+			return Allowed
+		case ShownPaused:
+			return InForce
+		}
+	case VerbResume:
+		switch s {
+		case ShownPaused:
+			return Allowed
+		case ShownRunning, ShownCutover, ShownHalted:
+			return InForce
+		}
+	case VerbStop:
+		switch {
+		case live:
+			return Allowed
+		case s == ShownStopping || s == ShownStopped:
+			return InForce
+		}
+	case VerbCutOver:
+		switch {
+		case live && cutOver:
+			return InForce
+		case live:
+			return Allowed
+		case s == ShownCompleted && cutOver:
+			return InForce
+		}
+	case VerbRetry:
+		switch {
+		case live:
+			return Allowed
+		}
+	}
+	return Refused
+}
+
+// CutOver freezes the last instant to move (invariant 2): the later of both clocks, the source's plus the second that
+// its Date header hides, but not past until. A second cutover changes nothing.
+func (r *Run) CutOver(now, source time.Time) {
+	if r.CutOverAsked {
+		return
+	}
+	end := now
+	if s := source.Add(time.Second); s.After(end) {
+		end = s
+	}
+	end = end.Add(Instant - 1).Truncate(Instant)
+	if !r.Settings.Until.IsZero() && r.Settings.Until.Before(end) {
+		end = r.Settings.Until
+	}
+	r.CutOverAsked, r.End, r.UpdatedAt = true, end, now
+	r.NextRound = time.Time{}
+}
+
+// EndedByUntil reports whether T is the operator's until: then versions after it are out of scope, not late writes.
+func (r Run) EndedByUntil() bool { return !r.Settings.Until.IsZero() && r.End.Equal(r.Settings.Until) }
+
+// Reached reports whether everything up to T is planned.
+func (r Run) Reached() bool {
+	return !r.End.IsZero() && !r.Frontier.IsZero() && !r.Frontier.Before(r.End)
+}
+
+// MigratedTill is the instant before which every version in scope was accepted or is counted as rejected: the smallest
+// Since among unfinished chunks, else the frontier (invariant 4). Zero: nothing is known yet.
+func (r Run) MigratedTill(unfinished []Chunk) time.Time {
+	till := r.Frontier
+	for _, c := range unfinished {
+		if c.Window.Since.Before(till) {
+			till = c.Window.Since
+		}
+	}
+	return till
+}
+
+// EndRun ends the run.
+func (r *Run) EndRun(o Outcome, now time.Time) {
+	r.EndedAt, r.UpdatedAt, r.Outcome = now, now, o
+}
