@@ -63,6 +63,7 @@ type Azurite struct {
 	output *output
 	exited chan struct{}
 	temp   string
+	keeps  bool // the data is in a folder of the caller's
 	hosts  map[Service]string
 	stop   sync.Once
 }
@@ -82,7 +83,8 @@ func Start(ctx context.Context, o Options) (*Azurite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for azurite: %w", err)
 	}
-	a := &Azurite{output: newOutput(), exited: make(chan struct{}), temp: temp}
+	a := &Azurite{output: newOutput(), exited: make(chan struct{}), temp: temp,
+		keeps: o.Dir != "" && !o.InMemory}
 	if err := a.start(ctx, node, script, o); err != nil {
 		a.Stop()
 		return nil, fmt.Errorf("start azurite: %w", err)
@@ -146,6 +148,7 @@ func (a *Azurite) awaitServices(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		req.Close = true
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return fmt.Errorf("ask its %s service: %w", service, err)
@@ -176,7 +179,13 @@ func (a *Azurite) Stop() {
 }
 
 func (a *Azurite) end() {
-	_ = a.cmd.Process.Signal(syscall.SIGTERM)
+	// Asked to end, Azurite writes its data and waits for open connections; data
+	// that nobody keeps is not worth that wait.
+	ask := syscall.SIGKILL
+	if a.keeps {
+		ask = syscall.SIGTERM
+	}
+	_ = a.cmd.Process.Signal(ask)
 	timer := time.NewTimer(stopLimit)
 	defer timer.Stop()
 	select {
