@@ -2,9 +2,6 @@ package seed
 
 import "time"
 
-// DeletedState is the extension by which an export line says that a version is a soft delete (contract 3).
-const DeletedState = "http://azurehealthcareapis.com/data-extensions/deleted-state"
-
 // Instant is the layout of meta.lastUpdated: milliseconds and an offset (contract 3).
 const Instant = "2006-01-02T15:04:05.000-07:00"
 
