@@ -128,8 +128,7 @@ func (c Chunk) Next(r Run, g Gate) Action {
 // Gate says which kick-offs are allowed at all (invariant 9).
 type Gate struct{ Exports, Imports bool }
 
-// GateOf closes both gates while the run is paused, halted (a chunk has failed) or over
-
+// GateOf closes both gates while the run is paused, halted (a chunk has failed) or over.
 func GateOf(r Run, unfinished []Chunk) Gate {
 	halted := slices.ContainsFunc(unfinished, func(c Chunk) bool { return c.State == Failed })
 	open := !r.Ended() && !r.StopAsked && !r.Paused && !halted

@@ -1,6 +1,8 @@
 package migration
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -196,39 +198,45 @@ func (r *Round) halve(i int) bool {
 }
 
 // Cut turns the counts into chunks, in window order. Everything in the span that may hold a resource is covered, type
-// by type (invariant 1); what was counted as empty needs no chunk. Uncounted is the cut by time to use where the
-// source refuses counts (ByTime); nil: one chunk.
-func (r Round) Cut(types []string, limit int64, uncounted []Window, now time.Time) []Chunk {
+// by type (invariant 1); what was counted as empty needs no chunk. A span or a piece that could not be counted is cut
+// by byTime; nil: it stays whole.
+func (r Round) Cut(types []string, limit int64, byTime func(Window) []Window, now time.Time) []Chunk {
 	var chunks []Chunk
 	switch {
 	case r.Total == 0:
 	case r.Pieces != nil:
-		chunks = r.cutPieces(limit, now)
-	case r.Total == Uncounted && uncounted != nil:
-		for _, w := range uncounted {
-			chunks = append(chunks, NewChunk(types, w, -1, now))
+		chunks = r.cutPieces(limit, byTime, now)
+	case r.Total == Uncounted && byTime != nil:
+		for _, w := range byTime(r.Span) {
+			chunks = append(chunks, NewChunk(types, w, Unasked, now))
 		}
 	default:
 		// The count of the whole server includes SearchParameter and types that are not moved: not the chunk's own.
-		chunks = []Chunk{NewChunk(types, r.Span, -1, now)}
+		chunks = []Chunk{NewChunk(types, r.Span, Unasked, now)}
 	}
 	slices.SortFunc(chunks, Chunk.Compare)
 	return chunks
 }
 
-func (r Round) cutPieces(limit int64, now time.Time) []Chunk {
+func (r Round) cutPieces(limit int64, byTime func(Window) []Window, now time.Time) []Chunk {
 	var chunks []Chunk
 	var small []Piece
 	for _, p := range r.merged(limit) {
+		windows := []Window{p.Window}
 		switch {
 		case p.Count == 0:
-		case p.Window.Equal(r.Span) && p.Count > 0:
+			continue
+		case p.Window.Equal(r.Span) && p.Count > 0 && p.Count <= limit:
 			small = append(small, p)
-		default:
-			chunks = append(chunks, NewChunk([]string{p.Type}, p.Window, max(p.Count, -1), now))
+			continue
+		case p.Count == Uncounted && byTime != nil:
+			windows = byTime(p.Window)
+		}
+		for _, w := range windows {
+			chunks = append(chunks, NewChunk([]string{p.Type}, w, max(p.Count, Unasked), now))
 		}
 	}
-	slices.SortStableFunc(small, func(a, b Piece) int { return int(min(max(b.Count-a.Count, -1), 1)) })
+	slices.SortStableFunc(small, func(a, b Piece) int { return cmp.Compare(b.Count, a.Count) })
 	type pack struct {
 		types []string
 		sum   int64
@@ -288,3 +296,52 @@ func ByTime(span Window, length time.Duration) []Window {
 
 // EarliestInstant is where a run begins whose source cannot be asked for its oldest resource.
 func EarliestInstant() time.Time { return time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// Describe says in a few words what the round is doing.
+func (r Round) Describe() string {
+	switch {
+	case r.Kind == Closing:
+		return "counting what was written after the last instant"
+	case r.Plan != "":
+		return fmt.Sprintf("adding chunks (%d so far)", r.Added)
+	case r.LastError != "":
+		return "waiting: " + r.LastError
+	case r.Pieces == nil:
+		return "counting the span"
+	}
+	asked := 0
+	for _, p := range r.Pieces {
+		if p.Count != Unasked {
+			asked++
+		}
+	}
+	return fmt.Sprintf("counting: %d of %d parts", asked, len(r.Pieces))
+}
+
+// PlanTypes chooses the resource types to plan: those asked for, or all that the source knows. SearchParameter is moved
+// by a step of its own. Unknown are those asked for that the source does not know; they are planned all the same, for
+// the source decides what it exports.
+func PlanTypes(asked, known []string) (types, unknown []string) {
+	types = known
+	if len(asked) > 0 {
+		types = asked
+		for _, t := range asked {
+			if !slices.Contains(known, t) {
+				unknown = append(unknown, t)
+			}
+		}
+	}
+	types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == "SearchParameter" })
+	slices.Sort(types)
+	return slices.Compact(types), unknown
+}
+
+// ShortenUncounted ends the round where about RoundChunks windows are cut by time, when nothing of it is counted.
+func (r *Round) ShortenUncounted(byTime func(Window) []Window) {
+	if r.Total != Uncounted || r.Pieces != nil {
+		return
+	}
+	if windows := byTime(r.Span); len(windows) > RoundChunks {
+		r.Span.Till = windows[RoundChunks-1].Till
+	}
+}

@@ -1,6 +1,9 @@
 package migration
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Mode is what a run is for (operator contract, FERRY_MODE).
 type Mode string
@@ -23,6 +26,37 @@ type Settings struct {
 	History, Deleted    bool
 }
 
+// AllVersions reports whether counts come from _history: a plain search sees current resources only, and a window
+// whose resources were all updated later would look empty and be lost.
+func (s Settings) AllVersions() bool { return s.History || s.Deleted }
+
+// Comparable reports whether a count tells exactly what an export yields: with one of history and deletes on, the
+// count includes versions that are not exported.
+func (s Settings) Comparable() bool { return s.History == s.Deleted }
+
+// Differences names the settings, by their app setting's name, in which o is not s.
+func (s Settings) Differences(o Settings) []string {
+	var names []string
+	differ := func(name string, same bool) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	differ("FERRY_SOURCE_URL", s.Source == o.Source)
+	differ("FERRY_DESTINATION_URL", s.Destination == o.Destination)
+	differ("FERRY_STAGING_URL", s.Staging == o.Staging)
+	differ("FERRY_STAGING_CONTAINER", s.Container == o.Container)
+	differ("FERRY_MODE", s.Mode == o.Mode)
+	differ("FERRY_SINCE", s.Since.Equal(o.Since))
+	differ("FERRY_UNTIL", s.Until.Equal(o.Until))
+	differ("FERRY_RESOURCE_TYPES", slices.Equal(s.Types, o.Types))
+	differ("FERRY_WINDOW", s.Window == o.Window)
+	differ("FERRY_CHUNK_LIMIT", s.ChunkLimit == o.ChunkLimit)
+	differ("FERRY_HISTORY", s.History == o.History)
+	differ("FERRY_DELETED", s.Deleted == o.Deleted)
+	return names
+}
+
 // Outcome is how a run ended.
 type Outcome string
 
@@ -35,12 +69,14 @@ const (
 // Run is one migration from its start to its end. Every row and document of it lives under its ID.
 type Run struct {
 	ID           string
-	Settings     Settings
+	Settings     Settings // with the overrides of the start request
+	AppSettings  Settings // as the app had them at the start: a change under the run closes its gates
 	StartedAt    time.Time
 	UpdatedAt    time.Time
 	Paused       bool
 	StopAsked    bool
 	CutOverAsked bool
+	StoppedTill  time.Time // migratedTill when stop was asked: cancelled chunks cannot be asked later
 	End          time.Time // T, the last instant to move; zero: none
 	Types        []string  // planned types, found by the first round; never SearchParameter
 	Since        time.Time // start of the first window, found by the first round
@@ -54,9 +90,9 @@ type Run struct {
 }
 
 // NewRun starts a run with frozen settings. In once mode the end is the start instant, or until when that is earlier.
-func NewRun(id string, s Settings, now time.Time) Run {
+func NewRun(id string, s, app Settings, now time.Time) Run {
 	now = now.Truncate(Instant)
-	r := Run{ID: id, Settings: s, StartedAt: now, UpdatedAt: now, End: s.Until}
+	r := Run{ID: id, Settings: s, AppSettings: app, StartedAt: now, UpdatedAt: now, End: s.Until}
 	if s.Mode == Once && (r.End.IsZero() || r.End.After(now)) {
 		r.End = now
 	}
@@ -196,6 +232,16 @@ func (r *Run) CutOver(now, source time.Time) {
 	r.NextRound = time.Time{}
 }
 
+// Stop asks for the end of the run. What is migrated is fixed now, for the chunks that are cancelled afterwards are
+// among the finished ones; a chunk that still lands makes the promise too small, never too large.
+func (r *Run) Stop(unfinished []Chunk) {
+	if r.StopAsked {
+		return
+	}
+	r.StoppedTill = r.MigratedTill(unfinished)
+	r.StopAsked = true
+}
+
 // EndedByUntil reports whether T is the operator's until: then versions after it are out of scope, not late writes.
 func (r Run) EndedByUntil() bool { return !r.Settings.Until.IsZero() && r.End.Equal(r.Settings.Until) }
 
@@ -207,6 +253,9 @@ func (r Run) Reached() bool {
 // MigratedTill is the instant before which every version in scope was accepted or is counted as rejected: the smallest
 // Since among unfinished chunks, else the frontier (invariant 4). Zero: nothing is known yet.
 func (r Run) MigratedTill(unfinished []Chunk) time.Time {
+	if r.StopAsked {
+		return r.StoppedTill
+	}
 	till := r.Frontier
 	for _, c := range unfinished {
 		if c.Window.Since.Before(till) {

@@ -335,15 +335,14 @@ func (c *Chunk) exportAgain() {
 	c.Resources = Tally{}
 }
 
-// EmptyDoubted notes an empty export that is not proven (invariant 11) and tries the export again. The second empty
-// export in a row proves it where counts cannot: see EmptySeen.
-func (c *Chunk) EmptyDoubted(reason string, now, next time.Time, limits Limits) error {
+// EmptyDoubted notes an empty export that no count can prove (invariant 11) and asks for a second one, which proves it.
+// That is no fault.
+func (c *Chunk) EmptyDoubted(now time.Time) error {
 	if err := c.require("doubt of an empty export", Exporting); err != nil {
 		return err
 	}
 	c.EmptySeen++
-	c.State = Planned
-	c.fault(reason, now, next, limits)
+	c.State, c.NotBefore, c.UpdatedAt = Planned, now, now
 	return nil
 }
 

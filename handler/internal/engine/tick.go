@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fhirferry/handler/internal/migration"
+)
+
+// Tick decides what is due and nudges. It asks no FHIR server anything.
+func (e *Engine) Tick(ctx context.Context) error {
+	run, v, err := e.ledger.Current(ctx)
+	if errors.Is(err, migration.ErrNotFound) || err == nil && run.Ended() {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the current run: %w", err)
+	}
+	if names := run.AppSettings.Differences(e.settings); len(names) > 0 {
+		if err := e.ledger.Report(ctx, run.ID, changedProblem(names, e)); err != nil {
+			return fmt.Errorf("report changed settings: %w", err)
+		}
+	}
+	return e.advance(ctx, run, v)
+}
+
+func changedProblem(names []string, e *Engine) migration.Problem {
+	return migration.Problem{At: e.Now(), Detail: fmt.Sprintf("%s changed under the run: nothing is started; set back what the "+
+		"run was started with, or stop it and start a new one", strings.Join(names, ", "))}
+}
+
+// advance begins a round, or ends the run, and nudges what may go on (design 3.6, steps 3 to 5). Ticks call it, and so
+// do visits that end at rest, so that no slot stays idle until the next tick.
+func (e *Engine) advance(ctx context.Context, run migration.Run, v Version) error {
+	unfinished, err := e.ledger.Unfinished(ctx, run.ID)
+	if err != nil {
+		return fmt.Errorf("list unfinished chunks: %w", err)
+	}
+	round, rv, err := e.ledger.Round(ctx, run.ID)
+	open := err == nil
+	if err != nil && !errors.Is(err, migration.ErrNotFound) {
+		return fmt.Errorf("read the round: %w", err)
+	}
+	if run.StopAsked {
+		return e.windUp(ctx, run, v, unfinished, open, rv)
+	}
+	if !open {
+		if round, open, err = e.beginRound(ctx, run, v, unfinished); err != nil {
+			return err
+		}
+	}
+	if open && !e.Now().Before(round.NotBefore) {
+		if err := e.nudge(ctx, migration.RoundID); err != nil {
+			return err
+		}
+	}
+	return e.admit(ctx, run, unfinished)
+}
+
+// windUp closes the round of a run that is stopping, lets every chunk cancel its job, and ends the run when nothing is
+// left.
+func (e *Engine) windUp(ctx context.Context, run migration.Run, v Version, unfinished []migration.Chunk, open bool, rv Version) error {
+	if open {
+		err := e.ledger.CloseRound(ctx, run, v, rv)
+		if errors.Is(err, migration.ErrConflict) {
+			return nil // somebody else works on it; the next look sees what is left
+		}
+		if err != nil {
+			return fmt.Errorf("close the round of a stopping run: %w", err)
+		}
+		if run, v, err = e.ledger.Current(ctx); err != nil {
+			return fmt.Errorf("read the current run: %w", err)
+		}
+	}
+	if len(unfinished) > 0 {
+		return e.admit(ctx, run, unfinished)
+	}
+	if run.Ended() {
+		return nil
+	}
+	run.EndRun(migration.Stopped, e.Now())
+	if _, err := e.ledger.SaveRun(ctx, run, v); err != nil && !errors.Is(err, migration.ErrConflict) {
+		return fmt.Errorf("end the stopped run: %w", err)
+	}
+	e.log.InfoContext(ctx, "run ended", "run", run.ID, "outcome", run.Outcome)
+	return nil
+}
+
+// beginRound opens a planning round when one is due, or the closing round when everything up to T is done.
+func (e *Engine) beginRound(ctx context.Context, run migration.Run, v Version, unfinished []migration.Chunk) (migration.Round, bool, error) {
+	planned := 0
+	for _, c := range unfinished {
+		if c.State == migration.Planned {
+			planned++
+		}
+	}
+	var round migration.Round
+	switch till, due := migration.RoundDue(run, planned, e.limits.Settle, e.limits.Interval, e.Now()); {
+	case len(run.AppSettings.Differences(e.settings)) > 0:
+		return round, false, nil
+	case due:
+		round = migration.NewRound(run, till)
+	case run.Reached() && len(unfinished) == 0 && !run.Paused && !e.Now().Before(run.NextRound):
+		round = migration.NewRound(run, run.Frontier)
+		round.Kind = migration.Closing
+	default:
+		return round, false, nil
+	}
+	run.Rounds = round.Number
+	err := e.ledger.OpenRound(ctx, run, v, round)
+	if errors.Is(err, migration.ErrConflict) || errors.Is(err, migration.ErrExists) {
+		return round, false, nil // another instance was faster, or an operator spoke; the next look decides anew
+	}
+	if err != nil {
+		return round, false, fmt.Errorf("open round %d: %w", round.Number, err)
+	}
+	e.log.InfoContext(ctx, "round opened", "run", run.ID, "round", round.Number, "kind", round.Kind)
+	return round, true, nil
+}
+
+// admit takes back slots that nobody uses and nudges the chunks that may go on.
+func (e *Engine) admit(ctx context.Context, run migration.Run, unfinished []migration.Chunk) error {
+	exports, err := e.freeSlots(ctx, run, migration.ExportJob, unfinished)
+	if err != nil {
+		return err
+	}
+	imports, err := e.freeSlots(ctx, run, migration.ImportJob, unfinished)
+	if err != nil {
+		return err
+	}
+	admitted := run
+	if len(run.AppSettings.Differences(e.settings)) > 0 {
+		admitted.Paused = true // nothing is started; what is in flight lands
+	}
+	for _, id := range migration.Admit(admitted, unfinished, exports, imports, e.limits.Limits, e.Now()) {
+		if err := e.nudge(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) freeSlots(ctx context.Context, run migration.Run, kind migration.JobKind, unfinished []migration.Chunk) (migration.Slots, error) {
+	slots, err := e.ledger.Slots(ctx, run.ID, kind)
+	if err != nil {
+		return slots, fmt.Errorf("read the %s slots: %w", kind, err)
+	}
+	stale := slots.Stale(unfinished, e.Now())
+	if len(stale) == 0 {
+		return slots, nil
+	}
+	// A chunk may have taken its slot since the list was read. So each is read again after the slots row: a chunk that
+	// takes, or keeps, a slot saves its own row and the slots row together, and either is seen here.
+	var failure error
+	err = e.ledger.ChangeSlots(ctx, run.ID, kind, func(s *migration.Slots) bool {
+		var now []migration.Chunk
+		if now, failure = e.reread(ctx, run.ID, stale); failure != nil {
+			return false
+		}
+		changed := false
+		for _, id := range s.Stale(now, e.Now()) {
+			if slices.Contains(stale, id) {
+				changed = s.Release(id) || changed
+			}
+		}
+		slots = *s
+		return changed
+	})
+	if err = errors.Join(err, failure); err != nil {
+		return slots, fmt.Errorf("take back %s slots: %w", kind, err)
+	}
+	return slots, nil
+}
+
+// reread returns those of the chunks that are still unfinished, as they are now.
+func (e *Engine) reread(ctx context.Context, runID string, ids []string) ([]migration.Chunk, error) {
+	var chunks []migration.Chunk
+	for _, id := range ids {
+		c, _, err := e.ledger.Chunk(ctx, runID, id)
+		if errors.Is(err, migration.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read chunk %s: %w", id, err)
+		}
+		if c.State.Unfinished() {
+			chunks = append(chunks, c)
+		}
+	}
+	return chunks, nil
+}
+
+func (e *Engine) nudge(ctx context.Context, id string) error {
+	if err := e.queue.Nudge(ctx, id, 0); err != nil {
+		return fmt.Errorf("nudge %s: %w", id, err)
+	}
+	return nil
+}
