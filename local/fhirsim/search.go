@@ -1,0 +1,220 @@
+package fhirsim
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// filter is what a search asks of a row. The only search parameters are _id, _lastUpdated and, for
+// SearchParameter, url.
+type filter struct {
+	ids    []string // empty: any
+	within span
+	except []span
+	url    string // quoted JSON text that must be the resource's url
+}
+
+func (f filter) matches(r *row) bool {
+	if r.at < f.within.from || r.at >= f.within.to {
+		return false
+	}
+	for _, hole := range f.except {
+		if r.at >= hole.from && r.at < hole.to {
+			return false
+		}
+	}
+	if len(f.ids) > 0 && !slices.Contains(f.ids, r.id) {
+		return false
+	}
+	return f.url == "" || strings.Contains(string(r.body), `"url":`+f.url)
+}
+
+func everything() span { return span{math.MinInt64, math.MaxInt64} }
+
+// parseFilter reads the search parameters; those it does not know are returned for strict and lenient
+// handling (contract 7.5).
+func (s *Server) parseFilter(values url.Values) (f filter, unsupported []string, err error) {
+	f.within = everything()
+	for name, list := range values {
+		switch name {
+		case "_id":
+			f.ids = strings.Split(strings.Join(list, ","), ",")
+		case "_lastUpdated":
+			for _, value := range list {
+				if err := f.restrict(value, s.opt.precision()); err != nil {
+					return f, nil, err
+				}
+			}
+		case "url":
+			quoted, _ := json.Marshal(list[0])
+			f.url = string(quoted)
+		case "_type", "_count", "_summary", "_sort", "_total", "ct", "_format", "_pretty", "_elements":
+		default:
+			unsupported = append(unsupported, name)
+		}
+	}
+	slices.Sort(unsupported)
+	return f, unsupported, nil
+}
+
+// restrict adds one _lastUpdated condition; several mean AND (contract 7.1). Gen2 compares milliseconds.
+func (f *filter) restrict(value string, step time.Duration) error {
+	prefix := "eq"
+	if len(value) > 2 && value[0] > '9' {
+		prefix, value = value[:2], value[2:]
+	}
+	date, err := parseInterval(value)
+	if err != nil {
+		return refuse("Value '%s' of the _lastUpdated parameter is not a date.", value)
+	}
+	low := date.low.Truncate(step).UnixNano()
+	after := date.high.Truncate(step).Add(step).UnixNano()
+	switch prefix {
+	case "eq", "ap":
+		f.within.from, f.within.to = max(f.within.from, low), min(f.within.to, after)
+	case "ge":
+		f.within.from = max(f.within.from, low)
+	case "gt", "sa":
+		f.within.from = max(f.within.from, after)
+	case "le":
+		f.within.to = min(f.within.to, after)
+	case "lt", "eb":
+		f.within.to = min(f.within.to, low)
+	case "ne":
+		f.except = append(f.except, span{low, after})
+	default:
+		return refuse("The prefix '%s' of the _lastUpdated parameter is not supported.", prefix)
+	}
+	return nil
+}
+
+func isCount(query url.Values) bool {
+	return query.Get("_summary") == "count" || query.Get("_count") == "0"
+}
+
+// search answers GET / and GET /{Type} (contract 7.1, 7.2 and 7.4).
+func (s *Server) search(c *call) answer {
+	strict, ok := strictness(c)
+	if !ok {
+		return invalid(c, "The value of the handling preference is not valid.")
+	}
+	f, unsupported, err := s.parseFilter(c.query)
+	if err != nil {
+		return invalid(c, "%s", err)
+	}
+	p, err := s.readPage(c)
+	if err != nil {
+		return invalid(c, "%s", err)
+	}
+	if p.badSort != "" {
+		unsupported = append(unsupported, "_sort="+p.badSort)
+	}
+	if strict && len(unsupported) > 0 {
+		return invalid(c, "The search parameter '%s' is not supported.", unsupported[0])
+	}
+	for _, name := range unsupported {
+		p.warnings = append(p.warnings, fmt.Sprintf("The search parameter '%s' is not supported and was ignored.", name))
+	}
+	if c.query.Get("_total") == "estimate" {
+		return outcome(c.now, http.StatusForbidden, "forbidden", "The value 'estimate' of _total is not supported.")
+	}
+	names, err := s.searchedTypes(c)
+	if err != nil {
+		return invalid(c, "%s", err)
+	}
+	base := s.baseURL(c)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	wanted := func(r *row) bool { return r.current() && !r.deleted && f.matches(r) }
+	if isCount(c.query) {
+		return s.countAnswer(c, base, "searchset", s.countRows(names, f, wanted))
+	}
+	total := -1
+	if c.query.Get("_total") == "accurate" {
+		total = s.countRows(names, f, wanted)
+	}
+	return s.pageAnswer(c, base, p, "searchset", total, s.ordered(names, f.within, p.order), wanted)
+}
+
+func (s *Server) searchedTypes(c *call) ([]string, error) {
+	if c.path[0] != "" {
+		return []string{c.path[0]}, nil
+	}
+	if !c.query.Has("_type") {
+		return s.types, nil
+	}
+	names := strings.Split(strings.Join(c.query["_type"], ","), ",")
+	for _, name := range names {
+		if !s.knowsType(name) {
+			return nil, refuse("The resource type '%s' is not supported.", name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// countRows counts what a search matches. The caller holds mu.
+func (s *Server) countRows(names []string, f filter, wanted func(*row) bool) int {
+	n := 0
+	for _, name := range names {
+		t := s.tables[name]
+		switch {
+		case t == nil:
+		case f.within == everything() && len(f.except)+len(f.ids) == 0 && f.url == "":
+			n += t.live
+		default:
+			for _, r := range t.within(f.within) {
+				n += boolToInt(wanted(r))
+			}
+		}
+	}
+	return n
+}
+
+func (s *Server) countAnswer(c *call, base, kind string, total int) answer {
+	if arm, hit := s.faults.take(faultCountFails, c.route); hit {
+		return outcome(c.now, arm.Status, "exception", "The count could not be made.")
+	}
+	return jsonAnswer(http.StatusOK, fhirJSON, bundle{ResourceType: "Bundle", ID: fmt.Sprintf("b%x", c.now.UnixNano()),
+		Type: kind, Total: &total, Link: []link{{"self", base + c.URL.RequestURI()}}})
+}
+
+// readPage reads what search and history have in common: _count, _sort and ct.
+func (s *Server) readPage(c *call) (page, error) {
+	p := page{count: 10, order: 1}
+	if value := c.query.Get("_count"); value != "" {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return p, refuse("The value '%s' of _count is not valid.", value)
+		}
+		if n > maxSearchCount {
+			p.warnings = append(p.warnings, fmt.Sprintf("The requested _count of %d was lowered to %d.", n, maxSearchCount))
+		}
+		p.count = min(n, maxSearchCount)
+	}
+	switch sort := c.query.Get("_sort"); sort {
+	case "", "_lastUpdated":
+	case "-_lastUpdated":
+		p.order = -1
+	case "_type,_lastUpdated":
+		p.byType = s.opt.Generation == Gen2
+		p.badSort = map[bool]string{false: sort}[p.byType]
+	default:
+		p.badSort = sort
+	}
+	if token := c.query.Get("ct"); token != "" {
+		mark, err := parseMark(token)
+		if err != nil {
+			return p, refuse("The continuation token is not valid.")
+		}
+		p.after = &mark
+	}
+	return p, nil
+}
