@@ -116,7 +116,7 @@ func TestRetryAfter(t *testing.T) {
 
 // TestRetryAfterOfAnError: the wait reaches the caller with the error.
 func TestRetryAfterOfAnError(t *testing.T) {
-	server := serve(t, always(reply{429, headers429, outcomeBody("throttled", "x")}))
+	server := serve(t, always(reply{429, throttling(), outcomeBody("throttled", "x")}))
 	_, err := server.client(t, Options{}).StartExport(t.Context(), ExportRequest{})
 	if got, want := asError(t, err).RetryAfter, 520*time.Millisecond; got != want {
 		t.Errorf("got %s, want %s", got, want)

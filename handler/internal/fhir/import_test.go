@@ -63,6 +63,9 @@ func TestSameBodySameJob(t *testing.T) {
 		}}
 	}
 	want := bodyOf(t, base())
+	if odd := (ImportRequest{Source: "s", Files: []ImportFile{{URL: "https://h/c/a&b"}}}); !strings.Contains(bodyOf(t, odd), `"https://h/c/a&b"`) {
+		t.Errorf("the URL is not written as it is: %s", bodyOf(t, odd))
+	}
 	same := base()
 	slices.Reverse(same.Files)
 	if got := bodyOf(t, same); got != want {

@@ -57,7 +57,7 @@ func page(next string, entries ...string) reply {
 const (
 	oldVersion = `{"resource":{"resourceType":"Patient","meta":{"lastUpdated":"2019-03-01T01:00:00.123+01:00"}},"response":{"lastModified":"2020-01-01T00:00:00Z"}}`
 	deletion   = `{"request":{"method":"DELETE"},"response":{"lastModified":"2019-03-01T00:00:00.123Z"}}`
-	warning    = `{"search":{"mode":"outcome"},"resource":{"resourceType":"OperationOutcome","meta":{"lastUpdated":"2001-01-01T00:00:00Z"}}}`
+	warning    = `{"search":{"mode":"outcome"},"resource":{"resourceType":"Basic","meta":{"lastUpdated":"2001-01-01T00:00:00Z"}}}`
 	bareNotice = `{"resource":{"resourceType":"OperationOutcome"}}`
 	undated    = `{"resource":{"resourceType":"Patient"}}`
 )

@@ -51,8 +51,10 @@ func check(t *testing.T, cases []failure, call func(context.Context, *Client) er
 	}
 }
 
-// headers429 is what a throttling server adds (contract 10.1).
-var headers429 = map[string]string{"Retry-After": "1", "x-ms-retry-after-ms": "520"}
+// throttling is what a throttling server adds (contract 10.1).
+func throttling() map[string]string {
+	return map[string]string{"Retry-After": "1", "x-ms-retry-after-ms": "520"}
+}
 
 func TestKickOffFailures(t *testing.T) {
 	cases := []failure{
@@ -69,7 +71,7 @@ func TestKickOffFailures(t *testing.T) {
 		{"body too large", reply{413, nil, ""}, ""},
 		{"unprocessable", reply{422, nil, outcomeBody("invalid", "x")}, "Permanent"},
 		{"locked", reply{423, nil, lockedBody}, "Locked"},
-		{"throttled", reply{429, headers429, outcomeBody("throttled", "x")}, "Busy"},
+		{"throttled", reply{429, throttling(), outcomeBody("throttled", "x")}, "Busy"},
 		{"throttled without headers", reply{429, nil, outcomeBody("throttled", "x")}, "Busy"},
 		{"throttled by a gateway", reply{429, nil, "<html>slow down"}, "Busy"},
 		{"throttled, odd code", reply{429, nil, outcomeBody("processing", "x")}, "Busy"},
@@ -107,10 +109,10 @@ func pollFailures(failed func(string) string) []failure {
 		{"job failed for two reasons", reply{500, nil, failed("a\r\nb")}, "JobFailed"},
 		{"job failed with 503", reply{503, nil, failed("x")}, "JobFailed"},
 		{"job throttled", reply{429, nil, failed("Request rate is large")}, "JobFailed JobThrottled"},
-		{"job throttled, gateway adds headers", reply{429, headers429, failed("Request rate is large")}, "JobFailed JobThrottled"},
+		{"job throttled, gateway adds headers", reply{429, throttling(), failed("Request rate is large")}, "JobFailed JobThrottled"},
 		{"job throttled in other words", reply{429, nil, outcomeBody("processing", "Request rate is large")}, "JobFailed JobThrottled"},
-		{"poll throttled", reply{429, headers429, outcomeBody("throttled", "too many calls")}, "Busy"},
-		{"poll throttled, odd code", reply{429, headers429, outcomeBody("processing", "x")}, "Busy"},
+		{"poll throttled", reply{429, throttling(), outcomeBody("throttled", "too many calls")}, "Busy"},
+		{"poll throttled, odd code", reply{429, throttling(), outcomeBody("processing", "x")}, "Busy"},
 		{"poll throttled without headers", reply{429, nil, outcomeBody("throttled", "x")}, "Busy"},
 		{"poll throttled by a gateway", reply{429, nil, "slow down"}, "Busy"},
 		{"job cancelled", reply{500, nil, outcomeBody("processing", "User requested cancellation of operation.")}, "JobFailed"},
@@ -170,7 +172,7 @@ func TestCountFailures(t *testing.T) {
 		{"not found", reply{404, nil, ""}, ""},
 		{"deprecated", reply{410, nil, deprecatedBody}, "Deprecated"},
 		{"timeout in the store", reply{408, nil, outcomeBody("timeout", "x")}, ""},
-		{"throttled", reply{429, headers429, outcomeBody("throttled", "x")}, "Busy"},
+		{"throttled", reply{429, throttling(), outcomeBody("throttled", "x")}, "Busy"},
 		{"bad gateway", reply{502, nil, ""}, ""},
 		{"unavailable", reply{503, nil, outcomeBody("processing", "x")}, "Busy"},
 		{"no total", reply{200, nil, `{"resourceType":"Bundle","type":"searchset"}`}, ""},
