@@ -25,6 +25,9 @@ const (
 // defaultTimeout is above the minute for which a finished import may hold back its status answer (contract 5.1).
 const defaultTimeout = 100 * time.Second
 
+// errLate is the end of our own patience. It is not the context's error: callers take that for the end of theirs.
+var errLate = errors.New("no whole answer")
+
 // Options are the knobs of a Client; the zero value works.
 type Options struct {
 	// Credential gives the tokens, scope https://{host}/.default; nil: requests carry none.
@@ -255,8 +258,7 @@ func (c *Client) silence(ctx, limited context.Context, q call, f fault, cause er
 		return fmt.Errorf("%s: %w", q.op, ctx.Err())
 	}
 	if limited.Err() != nil {
-		// Not the context's error: callers take that for the end of their own context.
-		cause = fmt.Errorf("no whole answer within %s", c.timeout)
+		cause = fmt.Errorf("%w within %s", errLate, c.timeout)
 	}
 	return &Error{Op: q.op, kind: q.kind, fault: f, Detail: tidy(cause.Error()), cause: cause}
 }

@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -182,6 +183,12 @@ func (e *Error) OutcomeUnknown() bool {
 		return true
 	}
 	return e.fault == silent || e.fault == unusable
+}
+
+// TimedOut reports that the server, or our patience with it, ran out of time: what was asked may be too much at once.
+func (e *Error) TimedOut() bool {
+	return e.Status == http.StatusRequestTimeout || e.Status == http.StatusGatewayTimeout ||
+		e.fault != tokenless && errors.Is(e.cause, errLate)
 }
 
 // Transport reports that there was no HTTP answer at all: no connection, no answer in time, or no token to ask with.

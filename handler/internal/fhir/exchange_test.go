@@ -92,7 +92,7 @@ func TestSilence(t *testing.T) {
 					t.Errorf("%s: got %v, want our own word for the wait", call, err)
 				}
 				kickOff := strings.HasPrefix(call, "start") || strings.HasPrefix(call, "probe")
-				if e.OutcomeUnknown() != kickOff || e.Transport() != (name == "no headers") {
+				if !e.TimedOut() || e.OutcomeUnknown() != kickOff || e.Transport() != (name == "no headers") {
 					t.Errorf("%s: got %q", call, answers(e))
 				}
 			}
@@ -134,7 +134,7 @@ func TestNobodyThere(t *testing.T) {
 	}
 	for name, call := range calls(c, base+"/_operations/export/1") {
 		err := call(t.Context())
-		if e := asError(t, err); !e.Transport() || e.Status != 0 || strings.Contains(err.Error(), "?") {
+		if e := asError(t, err); !e.Transport() || e.TimedOut() || e.Status != 0 || strings.Contains(err.Error(), "?") {
 			t.Errorf("%s: got %v (%s), want Transport and no query", name, err, answers(e))
 		}
 	}

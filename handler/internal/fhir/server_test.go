@@ -161,7 +161,7 @@ func answers(e *Error) string {
 	}{
 		{"Busy", e.Busy}, {"Deprecated", e.Deprecated}, {"Forbidden", e.Forbidden}, {"Gone", e.Gone},
 		{"JobFailed", e.JobFailed}, {"JobThrottled", e.JobThrottled}, {"Locked", e.Locked},
-		{"OutcomeUnknown", e.OutcomeUnknown}, {"Permanent", e.Permanent}, {"TooLarge", e.TooLarge},
+		{"OutcomeUnknown", e.OutcomeUnknown}, {"Permanent", e.Permanent}, {"TimedOut", e.TimedOut}, {"TooLarge", e.TooLarge},
 		{"TooMany", e.TooMany}, {"Transport", e.Transport}, {"Unauthorized", e.Unauthorized},
 	} {
 		if q.ask() {
