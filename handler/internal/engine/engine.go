@@ -61,10 +61,10 @@ const wake = "wake"
 func (e *Engine) visitTime() time.Duration { return 2 * e.limits.RequestTimeout }
 func (e *Engine) claimTime() time.Duration { return 3 * e.limits.RequestTimeout }
 
-// roomFor reports whether the visit has time for one request more.
+// roomFor reports whether the visit has time for one request more. A context's deadline is real time, whatever Now says.
 func (e *Engine) roomFor(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || deadline.Sub(e.Now()) > e.limits.RequestTimeout
+	return !ok || time.Until(deadline) > e.limits.RequestTimeout
 }
 
 // changeRun applies change to the run's row until no one else was faster. Change returns false to leave it alone. A run

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -186,9 +185,9 @@ func (v *visit) importRequest(ctx context.Context, batch []stagedFile) (request 
 	}
 	// One slice per file: the server may lose a line at the edge of two (contract 4.9). Another size when the books of
 	// the last import did not balance.
-	request.SliceBytes = min(max(largest, 1), math.MaxInt32)
+	request.SliceBytes = min(max(largest, 1), fhir.MaxSliceBytes)
 	if v.chunk.Imbalance%2 == 1 {
-		request.SliceBytes = min(2*request.SliceBytes+1, math.MaxInt32-1)
+		request.SliceBytes = min(2*request.SliceBytes+1, fhir.MaxSliceBytes-1)
 	}
 	return request, "", nil
 }
