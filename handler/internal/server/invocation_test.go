@@ -129,6 +129,7 @@ func TestUnreadableMessages(t *testing.T) {
 		"id with a slash":  item("a/secret"),
 		"id with a line":   item("round\n"),
 		"id too long":      item(strings.Repeat("s", 101)),
+		"too many blanks":  item("round") + strings.Repeat(" ", invocationLimit),
 		"a large envelope": `{"Data":{"item":"` + strings.Repeat("s", 3*invocationLimit) + `"}}`,
 	} {
 		for _, framing := range []string{"chunked", "Content-Length"} {

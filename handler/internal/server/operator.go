@@ -69,7 +69,11 @@ func (s *server) settingProblems() []migration.Problem {
 }
 
 func sentence(p engine.SettingProblem) string {
-	return strings.TrimSpace(p.Setting + ": " + p.Detail + " " + p.Remedy)
+	said := p.Setting + ": " + strings.TrimSuffix(p.Detail, ".")
+	if p.Remedy != "" {
+		said += "; " + strings.TrimSuffix(p.Remedy, ".")
+	}
+	return said + "."
 }
 
 // badSettings lists every problem at once, so that a person mends them in one go.
@@ -80,7 +84,7 @@ func (s *server) badSettings(status int, title string) *problem {
 		all = append(all, sentence(sp))
 		p.Settings = append(p.Settings, settingJSON(sp))
 	}
-	p.Detail = strings.Join(all, "; ")
+	p.Detail = strings.Join(all, " ")
 	if len(all) == 0 {
 		p.Detail = "The handler has no usable settings; its log says why."
 	}

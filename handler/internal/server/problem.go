@@ -89,14 +89,9 @@ func requestAttrs(r *http.Request, status int) []slog.Attr {
 func (s *server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			v := recover()
-			if v == nil {
-				return
+			if v := recover(); v != nil {
+				s.fail(w, r, fmt.Errorf("panic: %v at %s", v, debug.Stack()))
 			}
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
-				panic(v)
-			}
-			s.fail(w, r, fmt.Errorf("panic: %v at %s", v, debug.Stack()))
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	before := runtime.NumGoroutine()
 	code := m.Run()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(code) // fuzzing keeps goroutines of its own
+	}
 	deadline := time.Now().Add(5 * time.Second)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched()
@@ -246,8 +250,8 @@ func TestNoEngine(t *testing.T) {
 	s := open(t, result{}, func(o *Options) {
 		o.Verbs = nil
 		o.Settings = []engine.SettingProblem{
-			{Setting: "FERRY_SOURCE_URL", Detail: "is missing.", Remedy: "Set it."},
-			{Setting: "FERRY_WINDOW", Detail: "is no duration.", Remedy: "Write 30d."},
+			{Setting: "FERRY_SOURCE_URL", Detail: "is missing", Remedy: "set it"},
+			{Setting: "FERRY_WINDOW", Detail: "is no duration", Remedy: "write 30d"},
 		}
 	})
 	for _, path := range []string{"/tick", "/visit"} {
@@ -256,7 +260,7 @@ func TestNoEngine(t *testing.T) {
 			t.Errorf("POST %s: got %+v, want 200 {}", path, got)
 		}
 	}
-	wantProblem(t, s.send("POST", "/api/migration/start", `{"mode":"once"}`), 422, "FERRY_SOURCE_URL", "FERRY_WINDOW: is no duration. Write 30d.")
+	wantProblem(t, s.send("POST", "/api/migration/start", `{"mode":"once"}`), 422, "FERRY_SOURCE_URL", "FERRY_WINDOW: is no duration; write 30d.")
 	for _, name := range []string{"pause", "resume", "stop", "cutover", "retry"} {
 		wantProblem(t, s.send("POST", "/api/migration/"+name, ""), 409, "FERRY_SOURCE_URL", "FERRY_WINDOW")
 	}
@@ -266,15 +270,15 @@ func TestNoEngine(t *testing.T) {
 		t.Errorf("status: got %v, want idle with two problems", st)
 	}
 	first := st["problems"].([]any)[0].(map[string]any)
-	if first["chunk"] != nil || first["detail"] != "FERRY_SOURCE_URL: is missing. Set it." || first["at"] != "2026-11-23T08:00:00.000Z" {
+	if first["chunk"] != nil || first["detail"] != "FERRY_SOURCE_URL: is missing; set it." || first["at"] != "2026-11-23T08:00:00.000Z" {
 		t.Errorf("problem: got %v", first)
 	}
 	if got, want := s.send("GET", "/api/migration/chunks", "").body, `{"chunks":[],"next":null}`+"\n"; got != want {
 		t.Errorf("chunks: got %s, want %s", got, want)
 	}
 	got := s.send("GET", "/api/migration/access", "").body
-	want := `{"ok":false,"checks":[{"name":"FERRY_SOURCE_URL","ok":false,"detail":"is missing.","remedy":"Set it."},` +
-		`{"name":"FERRY_WINDOW","ok":false,"detail":"is no duration.","remedy":"Write 30d."}]}` + "\n"
+	want := `{"ok":false,"checks":[{"name":"FERRY_SOURCE_URL","ok":false,"detail":"is missing","remedy":"set it"},` +
+		`{"name":"FERRY_WINDOW","ok":false,"detail":"is no duration","remedy":"write 30d"}]}` + "\n"
 	if got != want {
 		t.Errorf("access:\ngot  %s\nwant %s", got, want)
 	}
@@ -286,11 +290,11 @@ func TestBadSettingsWithAnEngine(t *testing.T) {
 		status: engine.Status{State: migration.ShownPaused, Totals: migration.Totals{Reported: 7, Problems: []migration.Problem{{Detail: "older"}}}},
 		checks: []engine.Check{{Name: "source", OK: true}},
 	}, func(o *Options) {
-		o.Settings = []engine.SettingProblem{{Setting: "FERRY_POLL", Detail: "is no duration.", Remedy: "Write 30s."}}
+		o.Settings = []engine.SettingProblem{{Setting: "FERRY_POLL", Detail: "is no duration.", Remedy: "write 30s."}}
 	})
 	s.send("POST", "/tick", "{}")
 	s.send("POST", "/visit", payload(t, "queue-chunk.json"))
-	wantProblem(t, s.send("POST", "/api/migration/start", ""), 422, "FERRY_POLL: is no duration. Write 30s.")
+	wantProblem(t, s.send("POST", "/api/migration/start", ""), 422, "FERRY_POLL: is no duration; write 30s.")
 	if len(s.calls) > 0 {
 		t.Fatalf("calls: got %v, want none", s.calls)
 	}
@@ -298,7 +302,7 @@ func TestBadSettingsWithAnEngine(t *testing.T) {
 	st := s.send("POST", "/api/migration/stop", "").object(t)
 	problems := st["problems"].([]any)
 	if st["state"] != "paused" || st["problemsTotal"] != 8.0 || len(problems) != 2 ||
-		problems[0].(map[string]any)["detail"] != "FERRY_POLL: is no duration. Write 30s." {
+		problems[0].(map[string]any)["detail"] != "FERRY_POLL: is no duration; write 30s." {
 		t.Errorf("status: got %v, want paused, with the setting's problem first", st)
 	}
 	access := s.send("GET", "/api/migration/access", "").object(t)
