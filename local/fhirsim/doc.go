@@ -14,8 +14,9 @@
 //   - Roles: one bearer token opens everything (S42).
 //   - De-identified export, which is answered as not enabled, and _format names.
 //   - Compartments: a Patient or Group export takes what holds a reference to the patients.
-//   - Throughput that jobs take from each other, request units, out-of-memory ends of their own, and the heap
-//     limits of contract 6.6 and 4.7: huge decimals, 10,000 lines of one millisecond, request body size.
+//   - Throughput that jobs take from each other, request units, and the limits of contract 4.7: 10,000 lines of
+//     one millisecond (S32), request body size. A job runs out of memory only as a fault.
+//   - Which numbers are indexed: any number with more than 18 integer digits ends an import (S31).
 //   - The infinite lease a running import unit holds; only the one a crash leaves behind, as a fault.
 //   - A versioning policy other than as a word in /metadata.
 //   - Search total overflow, over-long next links, time-outs of large gen1 counts except as faults.

@@ -276,3 +276,25 @@ func TestImportFileChangesMeanwhile(t *testing.T) {
 		t.Errorf("got %d %q", r.status, text)
 	}
 }
+
+// S31 and F16: one number too large ends the whole job; siblings are cancelled, stored data stays.
+func TestHugeNumberEndsTheImport(t *testing.T) {
+	s := newSim(t, Gen2, func(o *Options) { o.Workers = 1 })
+	lines := append(manyLines(1000), `{"resourceType":"Patient","id":"huge","size":-1234567890123456789.5}`)
+	status := s.startedImport(importBodyOf("x", []string{s.putFile("a", lines...), s.putFile("b", manyLines(3)...)}))
+	s.settle()
+	r := s.get(status)
+	if _, text := diagnostics(t, r); r.status != 400 || !strings.Contains(text, "overflow") {
+		t.Errorf("got %d %q", r.status, text)
+	}
+	if got := s.Counts()["Patient"]; got != 1000 {
+		t.Errorf("got %d stored, want the batch before", got)
+	}
+	for number, want := range map[string]bool{"123456789012345678": false, "1234567890123456789": true, "0.12345678901234567890": false,
+		"1e18": true, "1E17": false, "12.5e+17": true, "0e99": false, `"1234567890123456789"`: false} {
+		p, err := parseResource([]byte(`{"id":"a","value":` + number + `}`))
+		if err != nil || p.hasHugeNumber() != want {
+			t.Errorf("%s: got huge %v, %v; want %v", number, !want, err, want)
+		}
+	}
+}

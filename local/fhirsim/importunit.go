@@ -46,9 +46,12 @@ func (s *Server) runUnit(j *importJob, u *importUnit) (unitResult, error) {
 	if doom != nil {
 		lines = lines[:len(lines)/2]
 	}
-	accepted, failed := s.storeLines(j, input.Type, lines)
+	accepted, failed, fatal := s.storeLines(j, input.Type, lines)
 	if doom != nil {
-		return unitResult{}, &unitFailure{doom.Status, doom.Text}
+		fatal = &unitFailure{doom.Status, doom.Text}
+	}
+	if fatal != nil {
+		return unitResult{}, fatal
 	}
 	result := unitResult{accepted: accepted, failed: len(failed)}
 	if len(failed) > 0 {
@@ -65,8 +68,9 @@ func (j *importJob) takeDoom(s *Server) *Arm {
 	return doom
 }
 
-// storeLines parses all lines and merges the good ones in batches (contract 4.8 and 6).
-func (s *Server) storeLines(j *importJob, inputType string, lines [][]byte) (accepted int, failed []lineError) {
+// storeLines parses all lines and merges the good ones in batches (contract 4.8 and 6). A number too large for
+// the index ends it at its batch; what was stored before stays (contract 6.6).
+func (s *Server) storeLines(j *importJob, inputType string, lines [][]byte) (accepted int, failed []lineError, fatal *unitFailure) {
 	every, _ := s.faults.take(faultRejectLines, "")
 	_, duplicate := s.faults.take(faultDuplicateErrors, "")
 	now := s.opt.Now()
@@ -98,6 +102,9 @@ func (s *Server) storeLines(j *importJob, inputType string, lines [][]byte) (acc
 			note(lineError{i + 1, reason})
 			continue
 		}
+		if line.hasHugeNumber() {
+			return 0, nil, &unitFailure{400, "Arithmetic overflow error converting numeric to data type decimal."}
+		}
 		if batch = append(batch, line); len(batch) == importBatch {
 			flush()
 		}
@@ -107,7 +114,7 @@ func (s *Server) storeLines(j *importJob, inputType string, lines [][]byte) (acc
 		}
 	}
 	flush()
-	return len(lines) - len(failed), failed
+	return len(lines) - len(failed), failed, nil
 }
 
 // sliceLines reads the non-empty lines of the slice [offset, offset+size) of a blob; data is the blob from

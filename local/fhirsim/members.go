@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // deletedURL marks the line of a soft-deleted version (contract 3).
@@ -15,29 +17,41 @@ const deletedExtension = `{"url":"` + deletedURL + `","valueString":"soft-delete
 // member is one name and its raw value at the top level of a JSON object.
 type member struct {
 	name  string
+	raw   []byte // name and value as they stand
 	value []byte
 }
 
-// members splits a valid, compact JSON object. The values alias object.
-func members(object []byte) ([]member, error) {
+// eachMember visits the members of a valid, compact JSON object. What it passes aliases object.
+func eachMember(object []byte, visit func(member) error) error {
 	if len(object) < 2 || object[0] != '{' {
-		return nil, errors.New("not a JSON object")
+		return errors.New("not a JSON object")
 	}
-	var list []member
 	for i := 1; i < len(object) && object[i] != '}'; {
 		if object[i] == ',' {
 			i++
 		}
 		nameEnd := valueEnd(object, i)
-		var name string
-		if err := json.Unmarshal(object[i:nameEnd], &name); err != nil {
-			return nil, err
+		name, err := unquote(object[i:nameEnd])
+		if err != nil {
+			return err
 		}
 		end := valueEnd(object, nameEnd+1)
-		list = append(list, member{name, object[nameEnd+1 : end]})
+		if err := visit(member{name, object[i:end], object[nameEnd+1 : end]}); err != nil {
+			return fmt.Errorf("element '%s': %w", name, err)
+		}
 		i = end
 	}
-	return list, nil
+	return nil
+}
+
+// unquote reads a JSON string, the plain ones without the decoder.
+func unquote(value []byte) (string, error) {
+	if len(value) > 1 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), nil
+	}
+	var text string
+	err := json.Unmarshal(value, &text)
+	return text, err
 }
 
 // valueEnd is the index after the JSON value that starts at i in valid, compact JSON.
@@ -103,64 +117,49 @@ func parseResource(body []byte) (parsed, error) {
 	if err := json.Compact(&compact, body); err != nil {
 		return parsed{}, err
 	}
-	list, err := members(compact.Bytes())
-	if err != nil {
-		return parsed{}, err
-	}
 	var p parsed
-	var meta, rest []byte
-	for _, m := range list {
+	meta, rest := make([]byte, 0, 64), make([]byte, 0, compact.Len())
+	err := eachMember(compact.Bytes(), func(m member) (err error) {
 		switch m.name {
 		case "resourceType":
-			err = json.Unmarshal(m.value, &p.resourceType)
+			p.resourceType, err = unquote(m.value)
 		case "id":
-			err = json.Unmarshal(m.value, &p.id)
+			p.id, err = unquote(m.value)
 		case "meta":
-			meta, err = p.readMeta(m.value)
+			meta, err = p.readMeta(meta, m.value)
 		default:
 			rest = appendMember(rest, m)
 		}
-		if err != nil {
-			return parsed{}, fmt.Errorf("element '%s': %w", m.name, err)
-		}
-	}
+		return err
+	})
 	p.content = joined(meta, rest)
-	return p, nil
+	return p, err
 }
 
-func (p *parsed) readMeta(object []byte) ([]byte, error) {
-	list, err := members(object)
-	if err != nil {
-		return nil, err
-	}
-	var rest []byte
-	for _, m := range list {
+// readMeta appends to rest what is not versionId and lastUpdated.
+func (p *parsed) readMeta(rest, object []byte) ([]byte, error) {
+	err := eachMember(object, func(m member) (err error) {
 		switch m.name {
 		case "versionId":
-			err = json.Unmarshal(m.value, &p.versionID)
+			p.versionID, err = unquote(m.value)
+			return err
 		case "lastUpdated":
-			err = json.Unmarshal(m.value, &p.lastUpdated)
+			p.lastUpdated, err = unquote(m.value)
+			return err
 		case "extension":
 			p.deleted = p.deleted || bytes.Contains(m.value, []byte(`"`+deletedURL+`"`))
-			rest = appendMember(rest, m)
-		default:
-			rest = appendMember(rest, m)
 		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return rest, nil
+		rest = appendMember(rest, m)
+		return nil
+	})
+	return rest, err
 }
 
 func appendMember(to []byte, m member) []byte {
 	if len(to) > 0 {
 		to = append(to, ',')
 	}
-	name, _ := json.Marshal(m.name)
-	to = append(to, name...)
-	to = append(to, ':')
-	return append(to, m.value...)
+	return append(to, m.raw...)
 }
 
 func joined(meta, rest []byte) content {
@@ -170,18 +169,18 @@ func joined(meta, rest []byte) content {
 
 // asDeleted is the content with the soft-delete extension, added where it is missing.
 func (c content) asDeleted() content {
-	list, _ := members([]byte("{" + string(c.data[:c.meta]) + "}"))
 	var meta []byte
 	found := false
-	for _, m := range list {
+	_ = eachMember([]byte("{"+string(c.data[:c.meta])+"}"), func(m member) error { // it was read once already
 		if m.name == "extension" && !bytes.Contains(m.value, []byte(`"`+deletedURL+`"`)) {
-			m.value = append([]byte("["+deletedExtension+","), m.value[1:]...)
+			m.raw = []byte(`"extension":[` + deletedExtension + "," + string(m.value[1:]))
 		}
 		found = found || m.name == "extension"
 		meta = appendMember(meta, m)
-	}
+		return nil
+	})
 	if !found {
-		meta = appendMember(meta, member{"extension", []byte("[" + deletedExtension + "]")})
+		meta = appendMember(meta, member{raw: []byte(`"extension":[` + deletedExtension + "]")})
 	}
 	return joined(meta, c.data[c.meta:])
 }
@@ -220,4 +219,37 @@ func (c content) appendJSON(to []byte, head, metaHead string) []byte {
 		to = append(append(to, ','), c.data[c.meta:]...)
 	}
 	return append(to, '}')
+}
+
+// maxIntegerDigits is what decimal(36,18) holds before the point (contract 6.6).
+const maxIntegerDigits = 18
+
+// hasHugeNumber reports whether a number of the content does not fit decimal(36,18). Which elements the
+// service indexes is not simulated: any number counts.
+func (c content) hasHugeNumber() bool {
+	for i := 0; i < len(c.data); i++ {
+		switch b := c.data[i]; {
+		case b == '"':
+			i = stringEnd(c.data, i) - 1
+		case b >= '0' && b <= '9':
+			start := i
+			for i < len(c.data) && strings.IndexByte("0123456789.eE+-", c.data[i]) >= 0 {
+				i++
+			}
+			if integerDigits(string(c.data[start:i])) > maxIntegerDigits {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func integerDigits(number string) int {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	integer, _, _ := strings.Cut(mantissa, ".")
+	shift, _ := strconv.Atoi(strings.TrimPrefix(exponent, "+")) // 0 without an exponent
+	if strings.Trim(mantissa, "0.") == "" {
+		return 1
+	}
+	return len(integer) + shift
 }

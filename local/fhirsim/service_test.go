@@ -1,8 +1,10 @@
 package fhirsim
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -209,4 +211,53 @@ func TestLateVisibility(t *testing.T) {
 	if got := s.stored(); got != "a/1@10:00 a/2@10:01 a/3@10:01" {
 		t.Errorf("after: got %s", got)
 	}
+}
+
+// Serve listens on loopback and many clients at once are served and stepped without harm.
+func TestServeManyClients(t *testing.T) {
+	s := New(Options{Generation: Gen2, Blobs: NewMemoryBlobs("http://acct.blob.example"), Scale: 1e-6, Seed: 1})
+	base, stop, err := Serve("127.0.0.1:0", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			me := &sim{Server: s, t: t, url: base}
+			for n := range 20 {
+				s.Put("Patient", fmt.Sprintf("p%d", n), fmt.Appendf(nil, `{"by":%d}`, i))
+				if err := me.roundTrip(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	stop()
+	if got := s.Counts()["Patient"]; got != 160 {
+		t.Errorf("got %d versions, want 160", got)
+	}
+	if _, _, err := Serve("nowhere:x", s); err == nil {
+		t.Error("a nonsense address was served")
+	}
+}
+
+// roundTrip searches and exports to the end.
+func (s *sim) roundTrip() error {
+	for _, path := range []string{"/_history?_count=5", "/?_summary=count"} {
+		if r, err := s.try("GET", path, ""); err != nil || r.status != 200 {
+			return fmt.Errorf("GET %s: got %d, %v", path, r.status, err)
+		}
+	}
+	r, err := s.try("GET", "/$export?includeAssociatedData=_history&_maxCount=10", "", "Accept", fhirJSON, "Prefer", "respond-async")
+	if err != nil || r.status != 202 {
+		return fmt.Errorf("$export: got %d, %v", r.status, err)
+	}
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		if poll, err := s.try("GET", r.header.Get("Content-Location"), ""); err != nil || poll.status == 200 {
+			return err
+		}
+	}
+	return fmt.Errorf("export %s does not end", r.header.Get("Content-Location"))
 }
