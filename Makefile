@@ -35,7 +35,7 @@ $(NPM_DONE): local/package.json local/package-lock.json
 
 # Rewrites the settings table of the README from the code.
 settings:
-	go test -count=1 -run '^TestREADMESettings$$' ./handler -update
+	UPDATE_README=1 go test -count=1 -run '^TestREADMESettings$$' ./handler
 
 clean:
 	rm -rf dist build
