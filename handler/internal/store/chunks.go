@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"fhirferry/handler/internal/migration"
+)
+
+// chunkRows are the chunk's row and its marker; both hold the whole chunk, so that the unfinished ones are read without
+// the finished ones.
+func chunkRows(runID string, c migration.Chunk) (chunk, marker row, err error) {
+	chunk, err = newRow(runID, chunkPrefix+c.ID, c)
+	if err != nil {
+		return chunk, marker, err
+	}
+	chunk.columns = map[string]string{
+		"State": string(c.State), "Since": c.Window.Since.Format(time.RFC3339Nano), "Till": c.Window.Till.Format(time.RFC3339Nano),
+	}
+	marker = chunk
+	marker.key = markerPrefix + c.ID
+	return chunk, marker, nil
+}
+
+// Chunk returns a chunk; migration.ErrNotFound.
+func (l *Ledger) Chunk(ctx context.Context, runID, id string) (migration.Chunk, migration.Version, error) {
+	r, err := l.table.get(ctx, runID, chunkPrefix+id)
+	if err != nil {
+		return migration.Chunk{}, "", err
+	}
+	c, err := r.chunk()
+	return c, r.version, err
+}
+
+// Unfinished returns the unfinished chunks of a run in window order.
+func (l *Ledger) Unfinished(ctx context.Context, runID string) ([]migration.Chunk, error) {
+	rows, _, err := l.table.list(ctx, runID, markerPrefix, after(markerPrefix), 0)
+	if err != nil {
+		return nil, err
+	}
+	return chunksOf(rows)
+}
+
+// Chunks returns a page of all chunks in window order, after the given id.
+func (l *Ledger) Chunks(ctx context.Context, runID, afterID string, limit int) ([]migration.Chunk, string, error) {
+	rows, more, err := l.table.list(ctx, runID, chunkPrefix+afterID, after(chunkPrefix), limit)
+	if err != nil {
+		return nil, "", err
+	}
+	chunks, err := chunksOf(rows)
+	if err != nil || !more || len(rows) == 0 {
+		return chunks, "", err
+	}
+	return chunks, strings.TrimPrefix(rows[len(rows)-1].key, chunkPrefix), nil
+}
+
+func chunksOf(rows []row) ([]migration.Chunk, error) {
+	chunks := make([]migration.Chunk, 0, len(rows))
+	for _, r := range rows {
+		c, err := r.chunk()
+		if err != nil {
+			return nil, err
+		}
+		chunks = append(chunks, c)
+	}
+	return chunks, nil
+}
+
+// SaveChunk saves a chunk with its marker, the totals, a slot and the children of a split in one transaction.
+// migration.ErrConflict says that the chunk itself has moved; shared rows that moved are read again.
+func (l *Ledger) SaveChunk(ctx context.Context, runID string, s migration.Save) (migration.Version, error) {
+	next, marker, err := chunkRows(runID, s.Chunk)
+	if err != nil {
+		return "", err
+	}
+	err = l.repeat(ctx, next, func() ([]change, error) {
+		old, err := l.held(ctx, runID, next.key, s.Version)
+		if err != nil {
+			return nil, err
+		}
+		before, err := old.chunk()
+		if err != nil {
+			return nil, err
+		}
+		changes := []change{replace(next, old)}
+		switch {
+		case s.Chunk.State.Unfinished():
+			changes = append(changes, put(marker))
+		case before.State.Unfinished():
+			changes = append(changes, remove(marker))
+		}
+		for _, child := range s.Children {
+			c, m, err := chunkRows(runID, child)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, insert(c), insert(m))
+		}
+		if slots, err := l.slotChange(ctx, runID, before, s); err != nil {
+			return nil, err
+		} else if slots != nil {
+			changes = append(changes, *slots)
+		}
+		if before.State == s.Chunk.State && before.Resources == s.Chunk.Resources && len(s.Problems)+len(s.Children) == 0 {
+			return changes, nil
+		}
+		return l.withTotals(ctx, runID, func(t *migration.Totals) {
+			t.Moved(&before, s.Chunk)
+			for _, child := range s.Children {
+				t.Moved(nil, child)
+			}
+			for _, p := range s.Problems {
+				t.Report(p)
+			}
+		}, changes...)
+	})
+	return next.version, err
+}
+
+// slotChange is what the save does with the chunk's slot; nil: nothing.
+func (l *Ledger) slotChange(ctx context.Context, runID string, before migration.Chunk, s migration.Save) (*change, error) {
+	if s.Slot == migration.SlotKeep || s.Slot == migration.SlotByState && s.Chunk.State.InFlight() {
+		return nil, nil
+	}
+	kind := s.Kind
+	if s.Slot == migration.SlotByState {
+		kind = migration.ExportJob
+		if before.State == migration.Exported || before.State == migration.Importing {
+			kind = migration.ImportJob
+		}
+	}
+	slots, old, err := l.slots(ctx, runID, kind)
+	if err != nil {
+		return nil, err
+	}
+	if s.Slot == migration.SlotTake {
+		// Saved even when it was held before: whoever takes slots back sees that this one is in use again.
+		if err := slots.Take(s.Chunk.ID, s.Limit, s.Now); err != nil {
+			return nil, err
+		}
+	} else if !slots.Release(s.Chunk.ID) {
+		return nil, nil
+	}
+	next, err := newRow(runID, slotsKey(kind), slots)
+	if err != nil {
+		return nil, err
+	}
+	c := replace(next, old)
+	return &c, nil
+}
+
+// AddChunks inserts those chunks that are not there yet and saves round and run; migration.ErrConflict.
+func (l *Ledger) AddChunks(ctx context.Context, run migration.Run, v migration.Version, round migration.Round, rv migration.Version,
+	chunks []migration.Chunk,
+) (runVersion, roundVersion migration.Version, err error) {
+	nextRun, err := newRow(run.ID, runKey, run)
+	if err != nil {
+		return "", "", err
+	}
+	nextRound, err := newRow(run.ID, roundKey, round)
+	if err != nil {
+		return "", "", err
+	}
+	err = l.repeat(ctx, nextRound, func() ([]change, error) {
+		oldRun, err := l.held(ctx, run.ID, runKey, v)
+		if err != nil {
+			return nil, err
+		}
+		oldRound, err := l.held(ctx, run.ID, roundKey, rv)
+		if err != nil {
+			return nil, err
+		}
+		changes := []change{replace(nextRun, oldRun), replace(nextRound, oldRound)}
+		var added []migration.Chunk
+		for _, c := range chunks {
+			row, marker, err := chunkRows(run.ID, c)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := l.table.get(ctx, run.ID, row.key); err == nil {
+				continue
+			} else if !errors.Is(err, migration.ErrNotFound) {
+				return nil, err
+			}
+			changes = append(changes, insert(row), insert(marker))
+			added = append(added, c)
+		}
+		return l.withTotals(ctx, run.ID, func(t *migration.Totals) {
+			for _, c := range added {
+				t.Moved(nil, c)
+			}
+		}, changes...)
+	})
+	return nextRun.version, nextRound.version, err
+}

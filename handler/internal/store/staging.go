@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"fhirferry/handler/internal/migration"
+)
+
+// Staging is the container that the source writes to and the destination reads from. We never change a file in it.
+type Staging struct {
+	client         *container.Client
+	endpoint, name string
+}
+
+// NewStaging is the container of the given name at the blob endpoint, which the client reaches.
+func NewStaging(client *container.Client, endpoint, name string) *Staging {
+	return &Staging{client, strings.TrimSuffix(endpoint, "/"), name}
+}
+
+// Endpoint is the blob endpoint, without a slash at its end.
+func (s *Staging) Endpoint() string { return s.endpoint }
+
+// Container is the container's name.
+func (s *Staging) Container() string { return s.name }
+
+// Prepare creates the container where it is missing.
+func (s *Staging) Prepare(ctx context.Context) error { return createContainer(ctx, s.client) }
+
+// Folder lists the files whose names begin with the folder. An etag is given with its quotes, which the listing leaves
+// out (contract 4.2).
+func (s *Staging) Folder(ctx context.Context, folder string) ([]migration.StagedFile, error) {
+	var files []migration.StagedFile
+	pager := s.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder})
+	for pager.More() {
+		page, err := pager.NextPage(ctx)
+		if refusedWith(err, http.StatusNotFound) {
+			return nil, nil // no container, no files
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the staging container: %w", err)
+		}
+		for _, item := range page.Segment.BlobItems {
+			if item.Name == nil || item.Properties == nil || item.Properties.ETag == nil || item.Properties.ContentLength == nil {
+				return nil, errors.New("list the staging container: an item without name, etag or size")
+			}
+			etag := string(*item.Properties.ETag)
+			if !strings.HasPrefix(etag, `"`) {
+				etag = `"` + etag + `"`
+			}
+			files = append(files, migration.StagedFile{Name: *item.Name, ETag: etag, Size: *item.Properties.ContentLength})
+		}
+	}
+	return files, nil
+}
+
+// Probe writes a small file and removes it.
+func (s *Staging) Probe(ctx context.Context) error {
+	var chance [8]byte
+	_, _ = rand.Read(chance[:]) // never fails, says its documentation
+	probe := s.client.NewBlockBlobClient("fhirferry-probe/" + hex.EncodeToString(chance[:]))
+	if _, err := probe.UploadBuffer(ctx, []byte("probe\n"), nil); err != nil {
+		return fmt.Errorf("write to the staging container: %w", err)
+	}
+	if _, err := probe.Delete(ctx, nil); err != nil {
+		return fmt.Errorf("delete from the staging container: %w", err)
+	}
+	return nil
+}
