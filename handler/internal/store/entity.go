@@ -7,9 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"fhirferry/handler/internal/migration"
 )
@@ -112,13 +117,26 @@ func (r row) chunk() (migration.Chunk, error) {
 // refusedWith reports whether the service answered with one of the statuses.
 func refusedWith(err error, statuses ...int) bool {
 	var response *azcore.ResponseError
-	if !errors.As(err, &response) {
-		return false
+	return errors.As(err, &response) && slices.Contains(statuses, statusOf(response))
+}
+
+// innerStatus finds the status of a part of a multipart answer.
+var innerStatus = regexp.MustCompile(`(?m)^HTTP/1\.1 ([45][0-9]{2}) `)
+
+// statusOf is the status of an answer. A refused transaction is answered 202, and the refusal is within (the client
+// hands the outer answer back as the error).
+func statusOf(response *azcore.ResponseError) int {
+	if response.StatusCode != http.StatusAccepted || response.RawResponse == nil {
+		return response.StatusCode
 	}
-	for _, s := range statuses {
-		if response.StatusCode == s {
-			return true
+	body, err := runtime.Payload(response.RawResponse)
+	if err != nil {
+		return response.StatusCode
+	}
+	if found := innerStatus.FindSubmatch(body); found != nil {
+		if status, err := strconv.Atoi(string(found[1])); err == nil {
+			return status
 		}
 	}
-	return false
+	return response.StatusCode
 }
