@@ -134,7 +134,7 @@ func (p *planner) learn(ctx context.Context, c fhir.Capabilities) error {
 		return p.postpone(ctx, "the source's capability statement lists none of the resource types to move; check FERRY_RESOURCE_TYPES")
 	}
 	run, _, err := p.changeRun(ctx, p.run.ID, func(r *migration.Run) bool {
-		r.Types, r.Exclusive = types, c.Exclusive() && p.limits.Parallel
+		r.Types, r.Exclusive = types, c.Exclusive()
 		return true
 	}, problems...)
 	p.run = run

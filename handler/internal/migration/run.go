@@ -81,7 +81,7 @@ type Run struct {
 	Types        []string  // planned types, found by the first round; never SearchParameter
 	Since        time.Time // start of the first window, found by the first round
 	Frontier     time.Time // every type is planned up to here
-	Exclusive    bool      // the source's _till is exclusive (contract 1.4)
+	Exclusive    bool      // the source's _till is exclusive in parallel exports (contract 1.4)
 	ExportOnly   bool      // the source turned out to be deprecated (contract 0.4)
 	Rounds       int       // rounds begun so far; numbers the next
 	NextRound    time.Time // no round earlier than this: the last one found nothing it could plan
