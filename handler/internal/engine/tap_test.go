@@ -17,6 +17,7 @@ import (
 type tap struct {
 	// around is called in place of each call and makes it by do; nil: every call passes. Set it between steps only.
 	around func(call string, do func() error) error
+	dead   bool // set by an around that lets nothing pass any more
 
 	mu        sync.Mutex
 	saves     []migration.Save
@@ -167,7 +168,8 @@ func (q tappedQueue) Nudge(ctx context.Context, id string, delay time.Duration) 
 	return q.pass("Nudge", func() error { return q.Queue.Nudge(ctx, id, delay) })
 }
 
-// tappedTransport uses no connection twice, so that net/http repeats no request behind our back.
+// tappedTransport lets a test break requests. It is no *http.Transport, so the client makes kick-offs by connections it
+// shares, which net/http may repeat by itself when a server resets them: not for tests in which a server does.
 type tappedTransport struct {
 	*http.Transport
 	*tap

@@ -62,11 +62,14 @@ type world struct {
 	blobs               blobs
 	ledger              engine.Ledger
 	queue               *storetest.Queue
-	tap                 *tap // of the engine below
+	tap                 *tap        // of the engine below
+	broken              func(error) // what a tick or a visit that fails means; the end of the test unless set
 	engine              *engine.Engine
+	viewer              *engine.Engine // tells status and chunks; it works on nothing
 	settings            migration.Settings
 	limits              engine.Limits
 	generation          fhirsim.Generation
+	fronts              []*httptest.Server
 	requests            func(line string) // sees each request before a server does; nil: nobody looks
 	sourceOptions       func(*fhirsim.Options)
 	destinationOptions  func(*fhirsim.Options)
@@ -91,6 +94,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	for _, c := range change {
 		c(w)
 	}
+	t.Cleanup(w.close)
 	types := []string{"Patient", "Observation", "Encounter", "Condition", "SearchParameter"}
 	source := fhirsim.Options{Generation: w.generation, Blobs: w.blobs, Now: w.Now, Seed: 1, Types: types}
 	destination := fhirsim.Options{Generation: fhirsim.Gen2, Blobs: w.blobs, Now: w.Now, Seed: 2, Types: types}
@@ -105,7 +109,8 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	w.ledger, w.queue = storetest.NewLedger(), storetest.NewQueue()
 	w.queue.Now = w.Now
 	w.tap = &tap{}
-	w.engine = w.instance(w.tap)
+	w.engine, w.viewer = w.instance(w.tap), w.instance(&tap{})
+	w.broken = func(err error) { w.t.Helper(); w.t.Fatal(err) }
 	if err := w.engine.Prepare(t.Context()); err != nil {
 		t.Fatalf("prepare: %v", err)
 	}
@@ -121,8 +126,16 @@ func (w *world) serve(o fhirsim.Options) (*fhirsim.Server, string) {
 		}
 		s.ServeHTTP(rw, r)
 	}))
-	w.t.Cleanup(front.Close)
+	w.fronts = append(w.fronts, front)
 	return s, front.URL
+}
+
+// close ends both services; a test that makes many worlds calls it itself.
+func (w *world) close() {
+	for _, f := range w.fronts {
+		f.Close()
+	}
+	w.fronts = nil
 }
 
 // instance is one more engine over the same storage, as another instance of the app would be.
@@ -132,7 +145,7 @@ func (w *world) instance(t *tap) *engine.Engine {
 	for i, url := range []string{w.settings.Source, w.settings.Destination} {
 		o := fhir.Options{Timeout: w.limits.RequestTimeout}
 		if t.around != nil {
-			o.Transport = tappedTransport{&http.Transport{DisableKeepAlives: true}, t}
+			o.Transport = tappedTransport{&http.Transport{}, t}
 		}
 		c, err := fhir.New(url, o)
 		if err != nil {
@@ -159,7 +172,7 @@ func (w *world) step(d time.Duration) {
 	w.pass(d)
 	if before.Truncate(time.Minute) != w.Now().Truncate(time.Minute) {
 		if err := w.engine.Tick(w.t.Context()); err != nil {
-			w.t.Fatalf("tick: %v", err)
+			w.broken(fmt.Errorf("tick: %w", err))
 		}
 	}
 	for range 1000 {
@@ -169,7 +182,7 @@ func (w *world) step(d time.Duration) {
 		}
 		for _, id := range due {
 			if err := w.engine.Visit(w.t.Context(), id); err != nil {
-				w.t.Fatalf("visit %s: %v", id, err)
+				w.broken(fmt.Errorf("visit %s: %w", id, err))
 			}
 		}
 	}
@@ -199,7 +212,7 @@ func (w *world) untilState(limit time.Duration, state migration.Shown) engine.St
 
 func (w *world) status() engine.Status {
 	w.t.Helper()
-	s, err := w.engine.Status(w.t.Context())
+	s, err := w.viewer.Status(w.t.Context())
 	if err != nil {
 		w.t.Fatalf("status: %v", err)
 	}
@@ -238,7 +251,7 @@ func (w *world) finish() engine.Status {
 
 func (w *world) chunks() []migration.Chunk {
 	w.t.Helper()
-	page, err := w.engine.Chunks(w.t.Context(), engine.ChunkQuery{Limit: 1000})
+	page, err := w.viewer.Chunks(w.t.Context(), engine.ChunkQuery{Limit: 1000})
 	if err != nil {
 		w.t.Fatalf("chunks: %v", err)
 	}
