@@ -3,6 +3,7 @@ package fhirsim
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -131,6 +132,12 @@ func TestFailedExport(t *testing.T) {
 	if blobs, _ := s.blobs.List(context.Background(), "c", ""); len(blobs) != 3 {
 		t.Errorf("got %d blobs, want those of all 3 units", len(blobs))
 	}
+	s.Faults().FailExport(1, 500, "Unknown Error.")
+	s.export("/$export?_maxCount=2&_container=d&_isParallel=false")
+	s.settle()
+	if blobs, _ := s.blobs.List(context.Background(), "d", ""); len(blobs) != 1 {
+		t.Errorf("sequential: got %d blobs, want that of the failed page only", len(blobs))
+	}
 	s.Faults().FailExport(1, 413, "The FHIR Server ran out of memory")
 	status = s.export("/$export?_type=Device") // no unit at all
 	s.settle()
@@ -213,5 +220,54 @@ func TestWorkTakesTime(t *testing.T) {
 	}
 	if got := s.MaxConcurrent("export"); got != 2 {
 		t.Errorf("got %d concurrent exports, want 2", got)
+	}
+}
+
+// A page shows the store as it is when the page is read: what was hard-deleted since the plan is not in it.
+func TestExportReadsPagesLate(t *testing.T) {
+	s := newSim(t, Gen1)
+	s.load(patient("a", "1", "2024-01-01T00:00:00Z"), patient("b", "1", "2024-01-02T00:00:00Z"), patient("b", "2", "2024-01-03T00:00:00Z"))
+	status := s.export("/$export?includeAssociatedData=_history&_maxCount=1")
+	s.clock.now = s.exports[0].start
+	s.Step()
+	s.HardDelete("Patient", "b")
+	s.settle()
+	if _, lines := s.collect(status); names(t, lines) != "a/1" {
+		t.Errorf("got %q, want a/1", names(t, lines))
+	}
+}
+
+// Observation is exported first in parallel (contract 1.8).
+func TestObservationFirst(t *testing.T) {
+	s := newSim(t, Gen2)
+	observation, account := patient("o", "1", "2024-01-01T00:00:00Z"), patient("c", "1", "2024-01-01T00:00:00Z")
+	observation.Type, account.Type = "Observation", "Account"
+	s.load(observation, account)
+	m, _ := s.exported("/$export")
+	if !strings.HasSuffix(m.Output[0].URL, "/Account-3-1.ndjson") || !strings.HasSuffix(m.Output[1].URL, "/Observation-2-1.ndjson") {
+		t.Errorf("got %v, want the smaller unit id on Observation", m.Output)
+	}
+}
+
+// readOnlyBlobs refuse every write.
+type readOnlyBlobs struct{ *MemoryBlobs }
+
+func (readOnlyBlobs) Put(context.Context, string, string, []byte) error {
+	return errors.New("read-only")
+}
+
+// A unit that cannot write is tried again ten times, then the job fails (contract 1.8).
+func TestExportGivesUp(t *testing.T) {
+	s := newSim(t, Gen1, func(o *Options) { o.Blobs = readOnlyBlobs{NewMemoryBlobs("https://acct.blob.example")} })
+	s.load(patient("a", "1", "2024-01-01T00:00:00Z"))
+	status := s.export("/$export")
+	s.clock.add(40 * time.Minute)
+	if r := s.get(status); r.status != 202 {
+		t.Errorf("still trying: got %d, want 202", r.status)
+	}
+	s.clock.add(30 * time.Minute)
+	r := s.get(status)
+	if _, text := diagnostics(t, r); r.status != 500 || !strings.HasSuffix(text, "Job has been retried too many times.") {
+		t.Errorf("got %d %q", r.status, text)
 	}
 }

@@ -233,6 +233,10 @@ func TestArming(t *testing.T) {
 			t.Errorf("match %d: got %v, want %v", i, hit, want)
 		}
 	}
+	_ = f.Arm("DropBefore", Arm{Times: 1, Route: "GET /$export"})
+	if _, hit := f.take("DropBefore", "GET /metadata"); hit {
+		t.Error("a fault struck another route")
+	}
 	f.Deprecate()
 	f.Reset()
 	if f.isDeprecated() || f.Fired()["ServerBusy"] != 1 {

@@ -144,7 +144,7 @@ func (s *Server) checkInputs(inputs []importInput) error {
 	var hosts []string
 	for _, input := range inputs {
 		u, err := url.Parse(input.URL)
-		if err != nil || !u.IsAbs() || u.Host == "" || u.RawQuery != "" || strings.Contains(input.URL, "?") {
+		if err != nil || !u.IsAbs() || u.Host == "" || strings.Contains(input.URL, "?") {
 			return refuse("Value of the following parameter input.url is invalid.")
 		}
 		hosts = append(hosts, u.Scheme+"://"+u.Hostname())

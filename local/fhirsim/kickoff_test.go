@@ -30,6 +30,7 @@ func TestExportKickoffRefusals(t *testing.T) {
 		{"no accept", "/$export", []string{"Prefer", "respond-async"}, `Value supplied, ,  for the "Accept"`},
 		{"other accept", "/$export", []string{"Accept", "application/json", "Prefer", "respond-async"}, `Value supplied, application/json,`},
 		{"two accepts", "/$export", append([]string{"Accept", "text/html"}, good...), `Value supplied, text/html,`},
+		{"two accepts, the right one first", "/$export", append(append([]string{}, good...), "Accept", "text/html"), `Value supplied, application/fhir+json,text/html,`},
 		{"no prefer", "/$export", good[:2], "Missing required header; Prefer"},
 		{"prefer without async", "/$export", []string{"Accept", fhirJSON, "Prefer", "handling=strict"}, "Missing required header value; header=Prefer,value=respond-async."},
 		{"unknown prefer", "/$export", []string{"Accept", fhirJSON, "Prefer", "respond-async,wait=1"}, `Value supplied, wait=1,  for the "Prefer"`},

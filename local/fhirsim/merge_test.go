@@ -140,3 +140,13 @@ func TestLineErrors(t *testing.T) {
 		}
 	}
 }
+
+// Content is compared after re-serializing: the order of members and white space are nothing.
+func TestReimportInOtherOrder(t *testing.T) {
+	s := newSim(t, Gen2)
+	s.imported("x", []string{`{"resourceType":"Patient","id":"a","meta":{"versionId":"1","lastUpdated":"2024-01-01T00:00:00Z","tag":[],"profile":["p"]},"active":true,"name":[{"family":"x","text":"y"}]}`})
+	b := s.imported("y", []string{`{ "id":"a", "name":[{"text":"y","family":"x"}], "active":true, "meta":{"profile":["p"],"tag":[],"lastUpdated":"2024-01-01T00:00:00Z","versionId":"1"},"resourceType":"Patient" }`})
+	if b.Output[0].Count != 1 || s.stored() != "a/1@00:00" {
+		t.Errorf("got %+v and %s, want a success without a write", b, s.stored())
+	}
+}

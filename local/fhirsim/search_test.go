@@ -224,3 +224,34 @@ func TestStrictAndRefusals(t *testing.T) {
 		t.Errorf("gen2 by type: got %v", got)
 	}
 }
+
+// The store keeps its orders however versions arrive, and dates of one id never stand still.
+func TestStoreOrder(t *testing.T) {
+	s := newSim(t, Gen1)
+	s.load(patient("c", "3", "2024-05-03T00:00:00Z"))
+	s.load(patient("a", "1", "2024-05-01T00:00:00Z"), patient("z", "1", "2024-05-05T00:00:00Z"))
+	s.load(patient("c", "2", "2024-05-02T00:00:00Z"), patient("c", "4", "2024-05-04T00:00:00Z"))
+	if got := strings.Join(found(t, s.bundle("/_history?_sort=_lastUpdated")), " "); got != "a/1 c/2 c/3 c/4 z/1" {
+		t.Errorf("got %s", got)
+	}
+	if got := strings.Join(found(t, s.bundle("/Patient/c/_history")), " "); got != "c/4 c/3 c/2" {
+		t.Errorf("one id: got %s", got)
+	}
+	_, first := s.Put("Patient", "c", []byte(`{}`))
+	version, second := s.Put("Patient", "c", []byte(`{}`))
+	if version != 6 || !second.After(first) {
+		t.Errorf("got version %d at %s after %s", version, second, first)
+	}
+	for i := range 1001 {
+		s.Put("Device", fmt.Sprintf("d%d", i), []byte(`{}`))
+	}
+	if got := len(found(t, s.bundle("/Device?_count=2000"))); got != 1000 {
+		t.Errorf("got %d entries, want at most 1000", got)
+	}
+	for _, bad := range []Version{{Type: "Shoe", ID: "a", VersionID: "1"}, {Type: "Patient", ID: "a/b", VersionID: "1"},
+		{Type: "Patient", ID: "a", VersionID: "1", LastUpdated: start}, {Type: "Patient", ID: "a", VersionID: "1", LastUpdated: start, Body: []byte("{")}} {
+		if s.Load(bad) == nil {
+			t.Errorf("load accepted %+v", bad)
+		}
+	}
+}
