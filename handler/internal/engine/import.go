@@ -181,7 +181,11 @@ func (v *visit) importRequest(ctx context.Context, batch []stagedFile) (request 
 			return request, f.name, nil
 		}
 		largest = max(largest, blob.Size)
-		request.Files = append(request.Files, fhir.ImportFile{Type: f.Type, URL: f.URL, ETag: blob.ETag})
+		etag := blob.ETag
+		if v.chunk.PlainETags(v.run) {
+			etag = strings.Trim(etag, `"`)
+		}
+		request.Files = append(request.Files, fhir.ImportFile{Type: f.Type, URL: f.URL, ETag: etag})
 	}
 	// One slice per file: the server may lose a line at the edge of two (contract 4.9). Another size when the books of
 	// the last import did not balance.
@@ -243,6 +247,12 @@ func (v *visit) checkImport(ctx context.Context) error {
 		return v.followStalled(ctx, func() error { return v.save(ctx, migration.Save{}) })
 	case !errors.As(err, &fault):
 		return err
+	case fault.ETagMismatch():
+		from := v.chunk.State
+		if err := v.chunk.ImportMissedETag(fault.Error(), v.Now(), v.Now().Add(v.backOff(v.chunk.Attempts)), v.limits.Limits); err != nil {
+			return err
+		}
+		return v.moved(ctx, from, migration.Save{Problems: v.problem(explain(err))})
 	case fault.JobFailed(), fault.Gone():
 		return v.lost(ctx, fault.Error(), explain(err))
 	}
@@ -297,6 +307,9 @@ func (v *visit) balance(ctx context.Context, content []byte) error {
 		}
 		accepted, rejected = accepted+a, rejected+r
 	}
+	if err := v.learnETags(ctx); err != nil {
+		return err
+	}
 	var problems []migration.Problem
 	if rejected > 0 {
 		problems = v.problem(fmt.Sprintf("the destination rejected %d of %d lines; %s", rejected, accepted+rejected, errorFiles(result, batch)))
@@ -316,6 +329,24 @@ func (v *visit) balance(ctx context.Context, content []byte) error {
 	}
 	v.holding = true
 	return v.startImport(ctx) // files are left: straight on, with the slot
+}
+
+// learnETags keeps in the run which form of etags the destination takes, once an import has shown it.
+func (v *visit) learnETags(ctx context.Context) error {
+	if v.chunk.ETagMisses == 0 {
+		return nil
+	}
+	body, err := v.ledger.Document(ctx, v.run.ID, v.chunk.Import.Body)
+	if err != nil {
+		return fmt.Errorf("read import body %s: %v", v.chunk.Import.Body, err)
+	}
+	plain := !fhir.QuotedETags(body)
+	_, _, err = v.changeRun(ctx, v.run.ID, func(r *migration.Run) bool {
+		changed := r.PlainETags != plain
+		r.PlainETags = plain
+		return changed
+	})
+	return err
 }
 
 // errorFiles names where the rejected lines of a batch are told, as an operator looks for them.

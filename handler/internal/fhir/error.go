@@ -193,3 +193,7 @@ func (e *Error) TimedOut() bool {
 
 // Transport reports that there was no HTTP answer at all: no connection, no answer in time, or no token to ask with.
 func (e *Error) Transport() bool { return e.fault == silent || e.fault == tokenless }
+
+// ETagMismatch reports that an import died because the etag of a file was not the one that we gave. Whether a server
+// compares etags with their quotes is unconfirmed (contract 4.2), so the other form is worth a try.
+func (e *Error) ETagMismatch() bool { return e.JobFailed() && strings.Contains(e.text, "etag not match") }

@@ -121,6 +121,9 @@ func (f ImportFile) parameter() parameter {
 	return input
 }
 
+// QuotedETags reports whether an import body gives its etags with their quotes.
+func QuotedETags(body []byte) bool { return bytes.Contains(body, []byte(`"etag","valueUri":"\"`)) }
+
 // StartImport starts an import job with a body made by ImportRequest.Body and returns its status URL. The same body
 // gives the same job, whatever has become of it (contract 4.5), so it may be sent again after an unknown outcome.
 func (c *Client) StartImport(ctx context.Context, body []byte) (statusURL string, err error) {

@@ -96,6 +96,7 @@ type Chunk struct {
 	Throttled     int   // exports that died of throttling
 	EmptySeen     int   // empty exports seen
 	ShortSum      int64 // sum of an export that was below Expected; 0: none seen
+	ETagMisses    int   // imports that died of an etag: every second one tries the other form
 	RejectsTaken  bool  // set by retry: a chunk with many rejects is accepted
 	LastError     string
 	UpdatedAt     time.Time

@@ -367,6 +367,19 @@ func (c *Chunk) ExportThrottled(reason string, now, next time.Time, limits Limit
 	return nil
 }
 
+// ImportMissedETag counts an import that died of an etag; the next one gives it in the other form, with its quotes or
+// without.
+func (c *Chunk) ImportMissedETag(reason string, now, next time.Time, limits Limits) error {
+	if err := c.require("missed etag", Importing); err != nil {
+		return err
+	}
+	c.ETagMisses++
+	return c.JobLost(reason, now, next, limits)
+}
+
+// PlainETags reports whether the chunk's next import gives etags without their quotes.
+func (c Chunk) PlainETags(r Run) bool { return r.PlainETags != (c.ETagMisses%2 == 1) }
+
 // ImportStalled notes that the destination was asked to cancel a stalled import. It is followed to its end, for a
 // cancelled import may have finished before the request reached it.
 func (c *Chunk) ImportStalled(reason string, now, next time.Time) error {
