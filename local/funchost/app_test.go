@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -264,11 +263,4 @@ func contains(list []string, item string) bool {
 	return false
 }
 
-func hasPrefix(list []string, prefix string) bool {
-	for _, have := range list {
-		if strings.HasPrefix(have, prefix) {
-			return true
-		}
-	}
-	return false
-}
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

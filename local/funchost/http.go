@@ -22,8 +22,14 @@ func (h *Host) routes() http.Handler {
 		_, _ = io.WriteString(w, "Your Functions 4.0 app is up and running\n")
 	})
 	h.administration(mux)
-	mux.HandleFunc("/", h.serveFunction)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would tidy up paths; those of functions reach the handler as they are.
+		if r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/admin/") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		h.serveFunction(w, r)
+	})
 }
 
 // available waits for the running generation; nil after it has answered 503.

@@ -36,7 +36,7 @@ type order struct {
 func main() {
 	here, _ := os.Getwd()
 	obey(tell("/start", report{PID: os.Getpid(), Args: os.Args[1:], Env: os.Environ(), Dir: here}))
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			w.WriteHeader(http.StatusTeapot) // any status is ready
 			return
@@ -54,7 +54,7 @@ func main() {
 		w.WriteHeader(o.Status)
 		_, _ = w.Write(o.Body)
 	})
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"), nil))
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"), serve))
 }
 
 func obey(o order) {
