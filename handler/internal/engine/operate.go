@@ -179,6 +179,10 @@ func (e *Engine) CutOver(ctx context.Context) (Status, error) {
 	} else if a == migration.InForce {
 		return e.Status(ctx)
 	}
+	if e.elsewhere(run) {
+		return Status{}, &Refusal{Unavailable, "the settings name another source or destination than the run's, whose clock would " +
+			"decide what is moved; set them back and try again"}
+	}
 	source, err := e.source.Clock(ctx)
 	var fault *fhir.Error
 	if errors.As(err, &fault) {

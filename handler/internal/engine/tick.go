@@ -32,6 +32,14 @@ func changedProblem(names []string, e *Engine) migration.Problem {
 		"run was started with, or stop it and start a new one", strings.Join(names, ", "))}
 }
 
+// elsewhere reports whether this instance's settings name other services than those that the run moves between: what it
+// would hear there, a count above all, tells nothing of the run.
+func (e *Engine) elsewhere(run migration.Run) bool {
+	ours, theirs := e.settings, run.AppSettings
+	return ours.Source != theirs.Source || ours.Destination != theirs.Destination ||
+		ours.Staging != theirs.Staging || ours.Container != theirs.Container
+}
+
 // advance begins a round, or ends the run, and nudges what may go on (design 3.6, steps 3 to 5). Ticks call it, and so
 // do visits that end at rest, so that no slot stays idle until the next tick.
 func (e *Engine) advance(ctx context.Context, run migration.Run, v Version) error {

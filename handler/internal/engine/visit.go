@@ -45,6 +45,9 @@ type visit struct {
 }
 
 func (e *Engine) visitChunk(ctx context.Context, run migration.Run, id string) error {
+	if e.elsewhere(run) && !run.StopAsked {
+		return nil // a tick nudges again when the settings are set back
+	}
 	chunk, version, err := e.ledger.Chunk(ctx, run.ID, id)
 	if errors.Is(err, migration.ErrNotFound) || err == nil && e.Now().Before(chunk.NotBefore) {
 		e.log.DebugContext(ctx, "nothing to visit", "run", run.ID, "chunk", id)

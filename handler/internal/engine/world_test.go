@@ -38,15 +38,16 @@ func (c *clock) pass(d time.Duration) {
 }
 
 // blobs lets the engine see the files that the simulated source writes.
-type blobs struct{ *fhirsim.MemoryBlobs }
-
-func (b blobs) Container() string { return "fhirferry" }
-func (b blobs) Prepare(context.Context) error {
-	return b.CreateContainer(context.Background(), "fhirferry")
+type blobs struct {
+	*fhirsim.MemoryBlobs
+	container string
 }
-func (b blobs) Probe(context.Context) error { return nil }
+
+func (b blobs) Container() string                 { return b.container }
+func (b blobs) Prepare(ctx context.Context) error { return b.CreateContainer(ctx, b.container) }
+func (b blobs) Probe(context.Context) error       { return nil }
 func (b blobs) Folder(ctx context.Context, folder string) ([]migration.StagedFile, error) {
-	listed, err := b.List(ctx, "fhirferry", folder)
+	listed, err := b.List(ctx, b.container, folder)
 	var files []migration.StagedFile
 	for _, i := range listed {
 		files = append(files, migration.StagedFile{Name: i.Name, ETag: i.Etag, Size: i.Size})
@@ -80,7 +81,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	t.Helper()
 	w := &world{
 		clock: &clock{now: at("2024-03-01T00:00:00Z")}, t: t, generation: fhirsim.Gen1,
-		blobs: blobs{fhirsim.NewMemoryBlobs("http://staging.example")},
+		blobs: blobs{fhirsim.NewMemoryBlobs("http://staging.example"), "fhirferry"},
 		settings: migration.Settings{
 			Staging: "http://staging.example", Container: "fhirferry", Mode: migration.Continuous,
 			ChunkLimit: 1000, History: true, Deleted: true,
@@ -153,7 +154,8 @@ func (w *world) instance(t *tap) *engine.Engine {
 		}
 		clients[i] = c
 	}
-	e := engine.New(clients[0], clients[1], tappedLedger{w.ledger, t}, tappedQueue{w.queue, t}, w.blobs, slog.New(slog.NewJSONHandler(w.log(), nil)), w.settings, w.limits)
+	e := engine.New(clients[0], clients[1], tappedLedger{w.ledger, t}, tappedQueue{w.queue, t},
+		blobs{w.blobs.MemoryBlobs, w.settings.Container}, slog.New(slog.NewJSONHandler(w.log(), nil)), w.settings, w.limits)
 	e.Now = w.Now
 	return e
 }
