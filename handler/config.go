@@ -142,7 +142,7 @@ func (r *reader) together(c config) {
 		r.report("FERRY_UNTIL", "it is not after FERRY_SINCE, so that nothing lies between them",
 			"set a later FERRY_UNTIL, or leave it empty for no end")
 	}
-	if 3*c.requestTimeout > functionTimeout || c.requestTimeout > functionTimeout {
+	if c.requestTimeout > functionTimeout/3 {
 		r.report("FERRY_REQUEST_TIMEOUT", "three times it is more than the "+functionTimeout.String()+
 			" that the host gives an invocation, and a claim lapses after three times it", "set at most 200s")
 	}

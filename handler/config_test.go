@@ -159,15 +159,16 @@ func TestAllProblemsTogether(t *testing.T) {
 
 // What is asked for but not in force is refused, never ignored.
 func TestNotSupportedYet(t *testing.T) {
-	for name, value := range map[string]string{
-		"FERRY_ANONYMIZATION_CONFIG":      "config.json",
-		"FERRY_ANONYMIZATION_CONFIG_ETAG": "0x8",
-		"FERRY_QUIET_HOURS":               "Mon-Fri 08:00-17:00 Europe/London",
-		"FERRY_MODE":                      "export",
+	for _, tt := range []struct{ name, value string }{
+		{"FERRY_ANONYMIZATION_CONFIG", "config.json"},
+		{"FERRY_ANONYMIZATION_CONFIG_ETAG", "0x8"},
+		{"FERRY_QUIET_HOURS", "Mon-Fri 08:00-17:00 Europe/London"},
+		{"FERRY_MODE", "export"},
+		{"FERRY_MODE", "import"},
 	} {
-		c := read(map[string]string{name: value})
-		if len(c.problems) != 1 || c.problems[0].setting != name || !strings.Contains(c.problems[0].detail, "not supported yet") {
-			t.Errorf("%s: got problems %v, want one that says not supported yet", name, c.problems)
+		c := read(map[string]string{tt.name: tt.value})
+		if len(c.problems) != 1 || c.problems[0].setting != tt.name || !strings.Contains(c.problems[0].detail, "not supported yet") {
+			t.Errorf("%s=%s: got problems %v, want one that says not supported yet", tt.name, tt.value, c.problems)
 		}
 	}
 }

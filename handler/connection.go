@@ -53,7 +53,6 @@ func (r *reader) storageByIdentity() storageConfig {
 	if account != "" && !accountForm.MatchString(account) {
 		r.report(storageName+"__accountName", quote(account)+" is not the name of a storage account",
 			"set its 3 to 24 lower-case letters and digits, without an address")
-		account = "unknown" // one problem is enough: its three addresses are not missing
 	}
 	services := []struct {
 		name, host string
