@@ -62,10 +62,21 @@ func TestImportRefusals(t *testing.T) {
 	if len(s.Jobs()) != 0 {
 		t.Fatalf("got %d jobs after refusals", len(s.Jobs()))
 	}
+}
+
+// What a kick-off accepts, and who accepts nothing.
+func TestImportAcceptances(t *testing.T) {
+	parameters := func(url, extra string) string {
+		return `{"resourceType":"Parameters","parameter":[{"name":"inputFormat","valueString":"application/FHIR+ndjson"},` +
+			extra + `{"name":"input","part":[{"name":"url","valueString":"` + url + `"}]}]}`
+	}
+	good := "https://acct.blob.example/in/a.ndjson"
+	initial := `{"name":"mode","valueString":"InitialLoad"},`
+	s := newSim(t, Gen2)
 	for _, accepted := range []string{
-		ok,
-		body(format, input("https://acct.blob.example:444/elsewhere/a", "")), // port and path are not compared
-		body(format, input(good, ""), mode("InitialLoad"), `{"name":"force","valueBoolean":true}`),
+		parameters(good, `{"name":"mode","valueString":"incrementalLOAD"},`),
+		parameters("https://acct.blob.example:444/elsewhere/a", ""), // port and path are not compared
+		parameters(good, initial+`{"name":"force","valueBoolean":true},`),
 	} {
 		if r := s.postImport(accepted); r.status != 202 {
 			t.Errorf("got %d %s, want 202", r.status, r.body)
@@ -77,7 +88,7 @@ func TestImportRefusals(t *testing.T) {
 		}
 	}
 	locked := newSim(t, Gen2, func(o *Options) { o.InitialMode = true })
-	if r := locked.postImport(body(format, input(good, ""), mode("InitialLoad"))); r.status != 202 {
+	if r := locked.postImport(parameters(good, initial)); r.status != 202 {
 		t.Errorf("initial mode: got %d, want 202", r.status)
 	}
 }
