@@ -196,4 +196,6 @@ func (e *Error) Transport() bool { return e.fault == silent || e.fault == tokenl
 
 // ETagMismatch reports that an import died because the etag of a file was not the one that we gave. Whether a server
 // compares etags with their quotes is unconfirmed (contract 4.2), so the other form is worth a try.
-func (e *Error) ETagMismatch() bool { return e.JobFailed() && strings.Contains(e.text, "etag not match") }
+func (e *Error) ETagMismatch() bool {
+	return e.JobFailed() && strings.Contains(e.text, "etag not match")
+}
