@@ -27,7 +27,7 @@ func TestFileFaults(t *testing.T) {
 			data, _, err := w.blobs.Get(context.Background(), "fhirferry", name, 0)
 			w.must(err)
 			w.must(w.blobs.Put(context.Background(), "fhirferry", name, data))
-		}), exports: 1, imports: 2, faults: true, problem: "Etag not match", check: newIdentity},
+		}), exports: 1, imports: 3, faults: true, problem: "Etag not match", check: newIdentity}, // the second has the other form
 		{name: "F33 carriage returns", change: func(w *world) {
 			w.sourceOptions = func(o *fhirsim.Options) { o.Newline = "\r\n" }
 		}, exports: 1, imports: 1},

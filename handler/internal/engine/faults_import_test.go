@@ -20,8 +20,13 @@ func TestImportFaults(t *testing.T) {
 			exports: 1, imports: 1, faults: true, problem: "start import", check: samePosts(2)},
 		{name: "F3 answer lost three times", arm: func(w *world) { w.destination.Faults().LoseImportAnswer(3) },
 			exports: 1, imports: 1, faults: true, problem: "start import", check: samePosts(4)},
+		// The import after it tries the other form of etags, which this destination refuses.
 		{name: "F11 etag does not match", arm: func(w *world) { w.destination.Faults().FailImportEtag(1) },
-			exports: 1, imports: 2, faults: true, problem: "Input file Etag not match", check: newIdentity},
+			exports: 1, imports: 3, faults: true, problem: "Input file Etag not match", check: newIdentity},
+		{name: "etags without quotes, a file an import", change: func(w *world) {
+			w.limits.FilesPerImport, w.limits.MaxFailures = 1, 2
+			w.destinationOptions = func(o *fhirsim.Options) { o.EtagUnquoted = true }
+		}, exports: 1, imports: 7, faults: true, problem: "Input file Etag not match"}, // six files, one lesson
 		{name: "F12 F13 fails half-way", arm: func(w *world) { w.destination.Faults().FailImport(1, 500, "InternalServerError") },
 			exports: 1, imports: 2, faults: true, problem: "InternalServerError", check: newIdentity},
 		{name: "F12 F13 fails half-way with 400, four times", arm: func(w *world) { w.destination.Faults().FailImport(4, 400, "overflow") },
@@ -176,5 +181,28 @@ func TestManyRejectsFailOnce(t *testing.T) {
 	newIdentity(w, s)
 	if s.Totals.Clean() {
 		t.Error("clean: got true, want false")
+	}
+}
+
+// Imports in flight while the form of etags is unknown die of it once each, and never of what another one has learned.
+func TestEtagsLearnedWhileOthersFail(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.settings.Mode, w.settings.ChunkLimit, w.settings.Types = migration.Once, 8, []string{"Encounter", "Observation", "Patient"}
+		w.limits.MaxImports, w.limits.MaxFailures = 3, 2
+		w.destinationOptions = func(o *fhirsim.Options) { o.EtagUnquoted = true }
+	})
+	w.small()
+	w.start(engine.Overrides{})
+	s := w.untilState(24*time.Hour, migration.ShownCompleted)
+	w.equal()
+	newIdentity(w, s)
+	died := 0
+	for _, j := range jobs(w.destination, "import") {
+		if j.Status != 0 {
+			died++
+		}
+	}
+	if died > w.limits.MaxImports {
+		t.Errorf("imports that died of an etag: got %d, want at most one for each of %d in flight", died, w.limits.MaxImports)
 	}
 }

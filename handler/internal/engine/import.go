@@ -182,7 +182,7 @@ func (v *visit) importRequest(ctx context.Context, batch []stagedFile) (request 
 		}
 		largest = max(largest, blob.Size)
 		etag := blob.ETag
-		if v.chunk.PlainETags(v.run) {
+		if v.chunk.NextETags(v.run) == migration.PlainETags {
 			etag = strings.Trim(etag, `"`)
 		}
 		request.Files = append(request.Files, fhir.ImportFile{Type: f.Type, URL: f.URL, ETag: etag})
@@ -249,7 +249,11 @@ func (v *visit) checkImport(ctx context.Context) error {
 		return err
 	case fault.ETagMismatch():
 		from := v.chunk.State
-		if err := v.chunk.ImportMissedETag(fault.Error(), v.Now(), v.Now().Add(v.backOff(v.chunk.Attempts)), v.limits.Limits); err != nil {
+		tried, terr := v.triedETags(ctx)
+		if terr != nil {
+			return terr
+		}
+		if err := v.chunk.ImportMissedETag(tried, fault.Error(), v.Now(), v.Now().Add(v.backOff(v.chunk.Attempts)), v.limits.Limits); err != nil {
 			return err
 		}
 		return v.moved(ctx, from, migration.Save{Problems: v.problem(explain(err))})
@@ -333,20 +337,31 @@ func (v *visit) balance(ctx context.Context, content []byte) error {
 
 // learnETags keeps in the run which form of etags the destination takes, once an import has shown it.
 func (v *visit) learnETags(ctx context.Context) error {
-	if v.chunk.ETagMisses == 0 {
+	if v.chunk.ETags == "" {
 		return nil
 	}
-	body, err := v.ledger.Document(ctx, v.run.ID, v.chunk.Import.Body)
+	form, err := v.triedETags(ctx)
 	if err != nil {
-		return fmt.Errorf("read import body %s: %v", v.chunk.Import.Body, err)
+		return err
 	}
-	plain := !fhir.QuotedETags(body)
 	_, _, err = v.changeRun(ctx, v.run.ID, func(r *migration.Run) bool {
-		changed := r.PlainETags != plain
-		r.PlainETags = plain
+		changed := r.ETags != form
+		r.ETags = form
 		return changed
 	})
 	return err
+}
+
+// triedETags is the form of the etags in the body that was posted last.
+func (v *visit) triedETags(ctx context.Context) (migration.ETagForm, error) {
+	body, err := v.ledger.Document(ctx, v.run.ID, v.chunk.Import.Body)
+	if err != nil {
+		return "", fmt.Errorf("read import body %s: %v", v.chunk.Import.Body, err) // missing is no quiet exit
+	}
+	if fhir.QuotedETags(body) {
+		return migration.QuotedETags, nil
+	}
+	return migration.PlainETags, nil
 }
 
 // errorFiles names where the rejected lines of a batch are told, as an operator looks for them.

@@ -75,6 +75,23 @@ type Job struct {
 	CancelAt   time.Time // when we asked to cancel it as stalled; zero: not asked
 }
 
+// ETagForm is how an import gives the etags of its files.
+type ETagForm string
+
+// The forms of etags; which one a destination compares is unconfirmed (contract 4.2).
+const (
+	QuotedETags ETagForm = "quoted"
+	PlainETags  ETagForm = "plain"
+)
+
+// Other is the form to try when this one was refused.
+func (f ETagForm) Other() ETagForm {
+	if f == PlainETags {
+		return QuotedETags
+	}
+	return PlainETags
+}
+
 // Chunk is one or more resource types times one window: the unit of work.
 type Chunk struct {
 	ID            string
@@ -91,13 +108,13 @@ type Chunk struct {
 	FilesDone     int    // files imported
 	FilesNow      int    // files in the import job in flight or intended
 	Resources     Tally
-	Batch         Tally // lines of the batch whose rejects failed the chunk: retry takes them out again
-	Imbalance     int   // batches off balance so far; progress does not reset it
-	Throttled     int   // exports that died of throttling
-	EmptySeen     int   // empty exports seen
-	ShortSum      int64 // sum of an export that was below Expected; 0: none seen
-	ETagMisses    int   // imports that died of an etag: every second one tries the other form
-	RejectsTaken  bool  // set by retry: a chunk with many rejects is accepted
+	Batch         Tally    // lines of the batch whose rejects failed the chunk: retry takes them out again
+	Imbalance     int      // batches off balance so far; progress does not reset it
+	Throttled     int      // exports that died of throttling
+	EmptySeen     int      // empty exports seen
+	ShortSum      int64    // sum of an export that was below Expected; 0: none seen
+	ETags         ETagForm // of the next import, since the last one died of its etags; empty: as the run has learned
+	RejectsTaken  bool     // set by retry: a chunk with many rejects is accepted
 	LastError     string
 	UpdatedAt     time.Time
 }

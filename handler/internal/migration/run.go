@@ -82,7 +82,7 @@ type Run struct {
 	Since        time.Time // start of the first window, found by the first round
 	Frontier     time.Time // every type is planned up to here
 	Exclusive    bool      // the source's _till is exclusive in parallel exports (contract 1.4)
-	PlainETags   bool      // the destination compares etags without their quotes; learned from imports that end well
+	ETags        ETagForm  // that the destination takes, learned from imports that end well; empty: not known, quoted
 	ExportOnly   bool      // the source turned out to be deprecated (contract 0.4)
 	Rounds       int       // rounds begun so far; numbers the next
 	NextRound    time.Time // no round earlier than this: the last one found nothing it could plan

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -173,6 +174,7 @@ func (c *Chunk) ImportCompleted(accepted, rejected int64, now time.Time) error {
 			"result, then retry to accept the rejects or stop", c.Resources.Rejected, lines)
 		return nil
 	}
+	c.ETags = "" // the run has learned it
 	c.FilesDone += c.FilesNow
 	c.FilesNow, c.Import = 0, Job{Attempt: c.Import.Attempt}
 	c.State, c.LastError = Exported, ""
@@ -367,18 +369,18 @@ func (c *Chunk) ExportThrottled(reason string, now, next time.Time, limits Limit
 	return nil
 }
 
-// ImportMissedETag counts an import that died of an etag; the next one gives it in the other form, with its quotes or
-// without.
-func (c *Chunk) ImportMissedETag(reason string, now, next time.Time, limits Limits) error {
+// ImportMissedETag notes that an import died of an etag in the given form; the next one gives them in the other.
+func (c *Chunk) ImportMissedETag(tried ETagForm, reason string, now, next time.Time, limits Limits) error {
 	if err := c.require("missed etag", Importing); err != nil {
 		return err
 	}
-	c.ETagMisses++
+	c.ETags = tried.Other()
 	return c.JobLost(reason, now, next, limits)
 }
 
-// PlainETags reports whether the chunk's next import gives etags without their quotes.
-func (c Chunk) PlainETags(r Run) bool { return r.PlainETags != (c.ETagMisses%2 == 1) }
+// NextETags is the form in which the chunk's next import gives its etags: the chunk's own once one has died of it,
+// whatever the run has learned meanwhile.
+func (c Chunk) NextETags(r Run) ETagForm { return cmp.Or(c.ETags, r.ETags, QuotedETags) }
 
 // ImportStalled notes that the destination was asked to cancel a stalled import. It is followed to its end, for a
 // cancelled import may have finished before the request reached it.
