@@ -3,125 +3,110 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"fhirferry/local/funchost"
 )
 
-// functionKey opens every function of the demonstration's hosts.
-const functionKey = "demo-key"
+const (
+	// answerTime is the longest the operator waits for an answer of the app.
+	answerTime = 30 * time.Second
+	// leastLease is the shortest lock that storage accepts: after the loss of a host the other one ticks on sooner.
+	leastLease = 15 * time.Second
+)
 
 // app is the packaged app in its hosts.
 type app struct {
 	operator operator
 	hosts    []*funchost.Host
 	log      *os.File
-
-	mu    sync.Mutex
-	kills int
+	kills    atomic.Int64
 }
 
-// startApp starts as many hosts as ordered over the same package and settings.
+// startApp starts the hosts over dist/, all with the same settings as instances of one app have them.
 func startApp(ctx context.Context, o order, p *pair) (_ *app, err error) {
+	if _, err := os.Stat(filepath.Join(o.dist, "host.json")); err != nil {
+		return nil, fmt.Errorf("find the packaged app: %w; run make dist", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.log), 0o755); err != nil {
+		return nil, fmt.Errorf("make the log's folder: %w", err)
+	}
 	a := &app{}
+	if a.log, err = os.Create(o.log); err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
+	}
 	defer func() {
 		if err != nil {
 			a.stop()
 		}
 	}()
-	if err := os.MkdirAll(filepath.Dir(o.log), 0o755); err != nil {
-		return nil, fmt.Errorf("make a folder for the log: %w", err)
-	}
-	if a.log, err = os.Create(o.log); err != nil {
-		return nil, fmt.Errorf("make the log: %w", err)
-	}
-	lines := &together{to: a.log}
 	var env []string
 	for name, value := range p.settings() {
 		env = append(env, name+"="+value)
 	}
 	for i := range o.hosts {
 		host, err := funchost.Start(ctx, funchost.Options{
-			AppRoot: o.dist, Env: env, StorageConnection: p.azurite.ConnectionString(),
-			HostID: "demo", InstanceID: fmt.Sprint("host", i+1), EnableAuth: true, HostKey: functionKey, Chunked: i == 0,
-			HandlerOut: lines, Log: slog.New(slog.NewTextHandler(lines, nil)),
-			RestartWhenGivenUp: true, RestartPause: 200 * time.Millisecond, Environment: "Development",
+			AppRoot: o.dist, Env: env, HostID: "fhirferry-demo", InstanceID: fmt.Sprintf("instance-%d", i+1),
+			Environment: "Development", HandlerOut: a.log, Log: slog.New(slog.NewTextHandler(a.log, nil)),
+			RestartWhenGivenUp: true, TimerLease: leastLease,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("start host %d: %w", i+1, err)
+			return nil, err
 		}
 		a.hosts = append(a.hosts, host)
 	}
-	// The operator talks to the last host: with two of them, whoever works does not matter.
-	a.operator = operator{base: a.hosts[len(a.hosts)-1].URL(), key: functionKey, client: &http.Client{Timeout: 30 * time.Second}}
+	a.operator = operator{base: a.hosts[0].URL(), client: &http.Client{Timeout: answerTime}}
 	return a, nil
 }
 
-// together lets several hosts write whole lines to one file.
-type together struct {
-	mu sync.Mutex
-	to io.Writer
-}
-
-func (t *together) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.to.Write(b)
-}
-
+// stop ends the hosts, and with them their handlers.
 func (a *app) stop() {
-	for _, h := range a.hosts {
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		_ = h.Stop(ctx) // nobody is left to tell
-		cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, host := range a.hosts {
+		_ = host.Stop(ctx) // the listener of a host that ends is of no more use
 	}
-	if a.log != nil {
-		_ = a.log.Close()
-	}
+	_ = a.log.Close() // what it holds is for reading only
 }
 
-// killEvery kills the handler of one host after another until the returned function is called.
+// killEvery sends SIGKILL to the handler of one host or another until stopped; never, when every is zero.
 func (a *app) killEvery(every time.Duration, seed uint64) (stop func()) {
 	if every <= 0 {
 		return func() {}
 	}
-	chance := rand.New(rand.NewPCG(seed, 5))
 	return during(func(ctx context.Context) {
-		for wait(ctx, every/2+time.Duration(chance.Int64N(int64(every)))) {
-			if a.hosts[chance.IntN(len(a.hosts))].Kill() == nil {
-				a.mu.Lock()
-				a.kills++
-				a.mu.Unlock()
+		draw := rand.New(rand.NewPCG(seed, 0xDEAD))
+		for wait(ctx, every/2+time.Duration(draw.Int64N(int64(every)))) {
+			if a.hosts[draw.IntN(len(a.hosts))].Kill() == nil {
+				a.kills.Add(1)
 			}
 		}
 	})
 }
 
-// note is the part of the progress line that tells of kills.
+// note is what happens to the handlers right now.
 func (a *app) note() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.kills == 0 {
-		return ""
+	if n := a.kills.Load(); n > 0 {
+		return fmt.Sprintf("handlers killed %d times", n)
 	}
-	return fmt.Sprintf("%d kills", a.kills)
+	return ""
 }
 
-// notes are what the closing table says of the hosts.
+// notes are what became of the handlers.
 func (a *app) notes() []string {
 	var notes []string
-	for i, h := range a.hosts {
-		notes = append(notes, fmt.Sprintf("host %d: handler started again %d times, %.0f MiB resident at most", i+1, h.Restarts(), float64(h.HandlerMaxRSS())/(1<<20)))
+	for i, host := range a.hosts {
+		notes = append(notes, fmt.Sprintf("host %d: its handler held at most %.0f MiB and was started again %d times",
+			i+1, float64(host.HandlerMaxRSS())/(1<<20), host.Restarts()))
 	}
-	if note := a.note(); note != "" {
-		notes = append(notes, note+" of a handler with SIGKILL")
+	if n := a.kills.Load(); n > 0 {
+		notes = append(notes, fmt.Sprintf("handlers were killed %d times", n))
 	}
 	return notes
 }

@@ -22,7 +22,7 @@ func (p *pair) settings() map[string]string {
 		"FERRY_WINDOW":             fmt.Sprintf("%dd", window/(24*time.Hour)),
 		"FERRY_CHUNK_LIMIT":        "2500",
 		"FERRY_SETTLE":             "2s",
-		"FERRY_INTERVAL":           "2s",
+		"FERRY_INTERVAL":           "5s",
 		"FERRY_POLL":               "250ms",
 		"FERRY_CONFIRM_INTERVAL":   "250ms",
 		"FERRY_STALL":              "30s",
