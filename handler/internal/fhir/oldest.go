@@ -40,8 +40,12 @@ func (c *Client) Oldest(ctx context.Context, history bool, types []string) (at t
 	return at, found, nil
 }
 
+// noProgress is how often one page may be asked for: a query that is throttled before it has found anything answers with
+// the token that it was given (contract 7.4), and a server that goes round in circles must not hold us for ever.
+const noProgress = 10
+
 func (c *Client) oldestFrom(ctx context.Context, op string, page *url.URL) (time.Time, bool, error) {
-	seen := map[string]bool{}
+	seen := map[string]int{}
 	for {
 		q := call{op: op, kind: counting, method: http.MethodGet, url: page, prefer: strict, limit: searchLimit}
 		a, err := c.do(ctx, q)
@@ -63,12 +67,12 @@ func (c *Client) oldestFrom(ctx context.Context, op string, page *url.URL) (time
 		if found || next == "" {
 			return at, found, nil
 		}
-		seen[page.String()] = true
+		seen[page.String()]++
 		if page, err = c.resolve(page, next); err != nil {
 			return time.Time{}, false, unbelievable(q, a, fmt.Errorf("next page: %w", err))
 		}
-		if seen[page.String()] {
-			return time.Time{}, false, unbelievable(q, a, errors.New("the next page is one already seen"))
+		if seen[page.String()] >= noProgress {
+			return time.Time{}, false, unbelievable(q, a, fmt.Errorf("the next page is one already seen %d times", noProgress))
 		}
 	}
 }
