@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// drainLimit is how long a stop waits for invocations in flight (H9).
-const drainLimit = 10 * time.Second
-
 // generation is one start of the host's inner part: the app as read from disk, one
 // handler port, the listeners. A host that has given up and is started again gets a
 // new one.
@@ -29,6 +26,7 @@ type generation struct {
 	chunked      bool
 	messageLease time.Duration
 	timerLease   time.Duration
+	drainLimit   time.Duration
 
 	// life ends when nothing may touch storage any more: after the drain, or at a
 	// sudden death.
@@ -74,7 +72,7 @@ func (h *Host) load() (*generation, error) {
 	}
 	g := &generation{config: c, functions: functions, storage: store, log: h.options.Log, now: h.options.Now,
 		chunked: h.options.Chunked, messageLease: h.options.MessageLease, timerLease: h.options.TimerLease,
-		failed: make(chan error, 1)}
+		drainLimit: h.options.DrainLimit, failed: make(chan error, 1)}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.client = newClient(c)
 	g.dispatcher = &dispatcher{client: g.client, log: h.options.Log, now: h.options.Now, giveUp: g.fail, started: h.countStart,
@@ -182,7 +180,7 @@ func (g *generation) stop(ctx context.Context) {
 		g.work.Wait()
 		close(drained)
 	}()
-	limit, cancel := context.WithTimeout(ctx, drainLimit)
+	limit, cancel := context.WithTimeout(ctx, g.drainLimit)
 	defer cancel()
 	select {
 	case <-drained:

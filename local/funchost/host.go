@@ -63,6 +63,9 @@ type Options struct {
 	// TimerLease is the lock of a timer, also the wait of those who do not have it; 0
 	// is the real host's 60 s. Storage accepts 15 s to 60 s.
 	TimerLease time.Duration
+	// DrainLimit bounds the wait of a stop for invocations in flight, also of a host that
+	// gives up; 0 is the real host's 10 s.
+	DrainLimit time.Duration
 }
 
 // Host is a running host. Its methods may be called at the same time.
@@ -173,6 +176,9 @@ func (h *Host) defaults() {
 	if o.TimerLease == 0 {
 		o.TimerLease = time.Minute
 	}
+	if o.DrainLimit == 0 {
+		o.DrainLimit = 10 * time.Second
+	}
 	if o.RestartPause == 0 {
 		o.RestartPause = time.Second
 	}
@@ -257,8 +263,8 @@ func (h *Host) countStart() {
 	h.mu.Unlock()
 }
 
-// Stop ends the host in order: receiving stops, invocations in flight have 10 s at most
-// (less when ctx ends), then the handler is killed. Only the first call does anything.
+// Stop ends the host in order: receiving stops, invocations in flight have DrainLimit at
+// most (less when ctx ends), then the handler is killed. Only the first call does anything.
 func (h *Host) Stop(ctx context.Context) error {
 	return h.close(func(g *generation) { g.stop(ctx) })
 }

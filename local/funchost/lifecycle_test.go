@@ -103,7 +103,7 @@ func TestThePlatformStartsTheHostAgain(t *testing.T) {
 		}
 		return order{}
 	})
-	h := a.start(Options{RestartWhenGivenUp: true, RestartPause: time.Millisecond})
+	h := a.start(Options{RestartWhenGivenUp: true, RestartPause: time.Millisecond, DrainLimit: time.Second})
 	if status, _, _ := call(t, http.MethodGet, h.URL()+"/api/migration", "", nil); status != http.StatusOK {
 		// The first call may fall into the end of the first generation.
 		eventually(t, "the restarted host answers", func() bool {

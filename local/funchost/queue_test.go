@@ -143,6 +143,7 @@ func TestMessagesWithoutEncoding(t *testing.T) {
 }
 
 func TestAFailedMessageComesBackAfterTheVisibilityTimeout(t *testing.T) {
+	t.Parallel()
 	a := newApp(t)
 	a.addQueue("")
 	first := true
@@ -189,6 +190,7 @@ func TestConcurrencyIsBatchSizePlusThreshold(t *testing.T) {
 }
 
 func TestALongRunKeepsItsMessage(t *testing.T) {
+	t.Parallel()
 	a := newApp(t)
 	a.addQueue("")
 	release := make(chan struct{})
@@ -204,6 +206,7 @@ func TestALongRunKeepsItsMessage(t *testing.T) {
 }
 
 func TestTheMessageOfADeadHostComesBackToAnother(t *testing.T) {
+	t.Parallel()
 	a := newApp(t)
 	a.addQueue("")
 	a.answers(func(report) order { return order{Hang: true} })

@@ -146,6 +146,7 @@ func TestAMissedTickIsPastDueAtTheNextStart(t *testing.T) {
 }
 
 func TestACrashDuringARunRunsTheTickAgain(t *testing.T) {
+	t.Parallel()
 	a := newApp(t)
 	a.addTimer("")
 	c := noon()
@@ -205,6 +206,7 @@ func TestAFrequentTimerHasNoStatus(t *testing.T) {
 }
 
 func TestTwoHostsRunATimerOnce(t *testing.T) {
+	t.Parallel()
 	a := newApp(t)
 	a.addTimer("")
 	a.addQueue("")
