@@ -109,3 +109,14 @@ func (p *pair) stored() int {
 	}
 	return total
 }
+
+// disturbStorage lets the given share of the storage requests of hosts and handlers fail: half of them answered
+// busy, a quarter done but with the answer lost, a quarter refused.
+func (p *pair) disturbStorage(share float64) {
+	if share <= 0 {
+		return
+	}
+	p.proxies.Inject(azurite.Fault{Effect: azurite.Busy, Probability: share / 2})
+	p.proxies.Inject(azurite.Fault{Effect: azurite.Drop, Probability: share / 4})
+	p.proxies.Inject(azurite.Fault{Effect: azurite.Refuse, Probability: share / 4})
+}

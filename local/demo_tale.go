@@ -57,6 +57,7 @@ func (t *tale) tell(ctx context.Context) error {
 	if err := t.app.operator.verb(ctx, "start"); err != nil {
 		return fmt.Errorf("start the migration: %w", err)
 	}
+	t.pair.disturbStorage(t.order.storage)
 	defer t.app.killEvery(t.order.killEvery, t.order.seed)()
 	t.screen.Say("migration started; the source is written to %.0f times a second", t.order.rate)
 	if err := t.follow(ctx, t.backlogDone); err != nil {
