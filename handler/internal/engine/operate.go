@@ -154,17 +154,18 @@ func (e *Engine) Resume(ctx context.Context) (Status, error) {
 
 // Stop cancels the jobs in flight and ends the run.
 func (e *Engine) Stop(ctx context.Context) (Status, error) {
-	run, _, err := e.ledger.Current(ctx)
-	if err != nil && !errors.Is(err, migration.ErrNotFound) {
-		return Status{}, fmt.Errorf("read the current run: %w", err)
-	}
-	var unfinished []migration.Chunk
-	if err == nil {
-		if unfinished, err = e.ledger.Unfinished(ctx, run.ID); err != nil {
-			return Status{}, fmt.Errorf("list unfinished chunks: %w", err)
+	var failure error
+	s, err := e.act(ctx, migration.VerbStop, func(r *migration.Run) {
+		// Read after the run's row, which every added chunk renews: what is promised covers no chunk that is not listed.
+		unfinished, err := e.ledger.Unfinished(ctx, r.ID)
+		if failure = err; err == nil {
+			r.Stop(unfinished)
 		}
+	})
+	if failure != nil {
+		return Status{}, fmt.Errorf("list unfinished chunks: %w", failure)
 	}
-	return e.act(ctx, migration.VerbStop, func(r *migration.Run) { r.Stop(unfinished) })
+	return s, err
 }
 
 // CutOver moves everything up to this instant and then completes the run. The source is asked for its clock first; one

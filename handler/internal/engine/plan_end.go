@@ -12,22 +12,29 @@ import (
 
 // advanceFrontier removes the round and moves the frontier to its end (design H7: the watermark moves last).
 func (p *planner) advanceFrontier(ctx context.Context) error {
-	return p.leave(ctx, func(r *migration.Run) { r.Frontier, r.NextRound = p.round.Span.Till, time.Time{} })
+	return p.leave(ctx, func(r *migration.Run) []migration.Problem {
+		r.Frontier, r.NextRound = p.round.Span.Till, time.Time{}
+		return nil
+	})
 }
 
 // close removes the round without planning anything; no other begins before next.
 func (p *planner) close(ctx context.Context, next time.Time, problems ...migration.Problem) error {
-	return p.leave(ctx, func(r *migration.Run) { r.NextRound = next }, problems...)
+	return p.leave(ctx, func(r *migration.Run) []migration.Problem {
+		r.NextRound = next
+		return problems
+	})
 }
 
-// leave removes the round together with a change of the run, and looks at once for what is due now.
-func (p *planner) leave(ctx context.Context, change func(*migration.Run), problems ...migration.Problem) error {
+// leave removes the round together with a change of the run, and looks at once for what is due now. The change returns the
+// problems to show.
+func (p *planner) leave(ctx context.Context, change func(*migration.Run) []migration.Problem) error {
 	for {
 		run, v, err := p.live(ctx)
 		if err != nil {
 			return err
 		}
-		change(&run)
+		problems := change(&run)
 		run.UpdatedAt = p.Now()
 		err = p.ledger.CloseRound(ctx, run, v, p.version, problems...)
 		if errors.Is(err, migration.ErrConflict) {
@@ -111,12 +118,14 @@ func (p *planner) finish(ctx context.Context) error {
 		return fmt.Errorf("list unfinished chunks: %w", err)
 	}
 	ended := false
-	err = p.leave(ctx, func(r *migration.Run) {
-		// A cutover may have moved T, or an operator paused, since the round was opened.
-		if ended = r.Reached() && len(unfinished) == 0 && !r.Paused; ended {
-			r.EndRun(migration.Completed, p.Now())
+	err = p.leave(ctx, func(r *migration.Run) []migration.Problem {
+		// A cutover may have moved T, or an operator paused, since the round was opened: then it is counted again.
+		if ended = r.Reached() && len(unfinished) == 0 && !r.Paused && r.End.Equal(p.run.End); !ended {
+			return nil
 		}
-	}, problems...)
+		r.EndRun(migration.Completed, p.Now())
+		return problems
+	})
 	if ended && (err == nil || errors.Is(err, errYield)) {
 		p.log.InfoContext(ctx, "run ended", "run", p.run.ID, "outcome", migration.Completed)
 	}

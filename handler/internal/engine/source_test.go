@@ -14,6 +14,11 @@ func caughtUp(w *world) func(engine.Status) bool {
 	return func(s engine.Status) bool { return !s.MigratedTill.Before(w.Now().Add(-30 * time.Minute)) }
 }
 
+// lastCount fits the request that counts what was written after T: the one without an end.
+func lastCount(line string) bool {
+	return strings.HasPrefix(line, "GET /_history?") && !strings.Contains(line, "_before") && !strings.Contains(line, "_sort")
+}
+
 // A source that only exports (contract 0.4), from the start or from some moment on: everything arrives, and what cannot
 // be verified any more is said (F26).
 func TestDeprecatedSource(t *testing.T) {
@@ -32,11 +37,7 @@ func TestDeprecatedSource(t *testing.T) {
 			case when == "":
 				w.source.Faults().Deprecate()
 			case when == "OpenRound closing":
-				// The last count asks for what was written after T, without an end.
-				w.beforeRequest(func(line string) bool {
-					return strings.HasPrefix(line, "GET /_history?") && !strings.Contains(line, "_before") && !strings.Contains(line, "_sort")
-				},
-					w.source.Faults().Deprecate)
+				w.beforeRequest(lastCount, w.source.Faults().Deprecate)
 			case strings.HasPrefix(when, "GET"):
 				w.beforeRequest(func(line string) bool { return strings.HasPrefix(line, when) }, w.source.Faults().Deprecate)
 			default:
@@ -276,9 +277,7 @@ func TestCountsThatFail(t *testing.T) {
 func TestLastCountFails(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.settings.Mode = migration.Once })
 	w.small()
-	w.beforeRequest(func(line string) bool {
-		return strings.HasPrefix(line, "GET /_history?") && !strings.Contains(line, "_before") && !strings.Contains(line, "_sort")
-	}, func() { w.source.Faults().CountFails(-1, 500) })
+	w.beforeRequest(lastCount, func() { w.source.Faults().CountFails(-1, 500) })
 	w.start(engine.Overrides{})
 	s := w.untilState(24*time.Hour, migration.ShownCompleted)
 	w.equal()
