@@ -1,0 +1,226 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"fhirferry/local/azurite"
+	"fhirferry/local/fhirsim"
+	"fhirferry/local/funchost"
+	"fhirferry/local/seed"
+)
+
+// queueName is FERRY_QUEUE of every world.
+const queueName = "fhirferry-work"
+
+// world is the storage emulator, two FHIR services, and the app between them once it is started.
+type world struct {
+	*testing.T
+	azurite        *azurite.Azurite
+	proxies        *azurite.Proxies
+	source         *fhirsim.Server
+	destination    *fhirsim.Server
+	sourceURL      string
+	destinationURL string
+	generator      seed.Generator
+	settings       map[string]string
+	journal        *journal
+	hosts          []*funchost.Host
+}
+
+// plan is what tests vary. Zero values: an Azure API for FHIR with a few hundred resources.
+type plan struct {
+	seed       uint64
+	generation fhirsim.Generation
+	resources  int
+	settings   map[string]string
+}
+
+// newWorld starts storage and services and loads the source. All of it ends with the test.
+func newWorld(t *testing.T, p plan) *world {
+	t.Helper()
+	w := &world{T: t, journal: &journal{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d; the last lines of hosts and handlers:\n%s", p.seed, w.journal.tail())
+		}
+	})
+	var err error
+	if w.azurite, err = azurite.Start(t.Context(), azurite.Options{InMemory: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.azurite.Stop)
+	if w.proxies, err = w.azurite.StartProxies(p.seed); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.proxies.Stop)
+	blobs, err := fhirsim.NewAzureBlobs(w.azurite.ConnectionString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.generation == 0 {
+		p.generation = fhirsim.Gen1
+	}
+	w.source, w.sourceURL = w.serve(fhirsim.Options{Generation: p.generation, Blobs: blobs, Scale: scale, Seed: p.seed})
+	w.destination, w.destinationURL = w.serve(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs, Scale: scale, Seed: p.seed + 1})
+	w.settings = w.defaults()
+	maps.Copy(w.settings, p.settings)
+	w.load(p)
+	return w
+}
+
+// scale is how long the services take as a share of the real time: the 15 s of an export's quiet period are 45 ms.
+const scale = 0.003
+
+// serve opens one service and keeps its jobs going until the test ends.
+func (w *world) serve(o fhirsim.Options) (*fhirsim.Server, string) {
+	w.Helper()
+	s := fhirsim.New(o)
+	url, stop, err := fhirsim.Serve("127.0.0.1:0", s)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(stop)
+	w.Cleanup(during(func(ctx context.Context) { every(ctx, 20*time.Millisecond, s.Step) }))
+	return s, url
+}
+
+// defaults are settings with waits as much shorter as the services are faster (operator contract 2).
+func (w *world) defaults() map[string]string {
+	return map[string]string{
+		"AzureWebJobsStorage":      w.proxies.ConnectionString(),
+		"FUNCTIONS_WORKER_RUNTIME": "custom",
+		"FERRY_SOURCE_URL":         w.sourceURL,
+		"FERRY_DESTINATION_URL":    w.destinationURL,
+		"FERRY_STAGING_URL":        w.azurite.BlobEndpoint(),
+		"FERRY_STAGING_CONNECTION": w.azurite.ConnectionString(),
+		"FERRY_AUTH":               "none",
+		"FERRY_SCHEDULE":           "*/1 * * * * *",
+		"FERRY_QUEUE":              queueName,
+		"FERRY_WINDOW":             "240d",
+		"FERRY_CHUNK_LIMIT":        "500",
+		"FERRY_SETTLE":             "1s",
+		"FERRY_INTERVAL":           "8s",
+		"FERRY_POLL":               "100ms",
+		"FERRY_CONFIRMATIONS":      "2",
+		"FERRY_CONFIRM_INTERVAL":   "100ms",
+		"FERRY_STALL":              "30s",
+		"FERRY_REQUEST_TIMEOUT":    "5s",
+	}
+}
+
+// firstInstant is when the oldest resource was written. Windows begin there, so that edges are known beforehand.
+func firstInstant() time.Time { return time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// lastInstant is later than everything that is there before a run.
+func lastInstant() time.Time { return firstInstant().AddDate(0, 30, 0) }
+
+// load fills the source: versions, soft deletes, groups that share a millisecond, resources on, just before and just
+// after the edges of windows; on an Azure API for FHIR also instants finer than a millisecond.
+func (w *world) load(p plan) {
+	w.Helper()
+	if p.resources == 0 {
+		p.resources = 500
+	}
+	until := lastInstant()
+	w.generator = seed.Generator{Seed: p.seed, Resources: p.resources, Since: firstInstant(), Until: until}
+	for at := firstInstant(); at.Before(until); at = at.Add(30 * 24 * time.Hour) {
+		w.generator.Edges = append(w.generator.Edges, at)
+	}
+	var all []fhirsim.Version
+	n := 0
+	for v := range w.generator.Versions() {
+		if n++; p.generation == fhirsim.Gen1 && n%10 == 0 && n > 20 {
+			v.LastUpdated = v.LastUpdated.Add(123_400 * time.Nanosecond)
+		}
+		all = append(all, fhirsim.Version(v))
+	}
+	if err := w.source.Load(all...); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// start runs the given number of hosts over one packaged app, as instances of one Functions app.
+func (w *world) start(hosts int) {
+	w.Helper()
+	for range hosts {
+		w.startOver(os.Getenv(distVariable))
+	}
+}
+
+// startOver adds a host over the packaged app in the folder.
+func (w *world) startOver(folder string) {
+	w.Helper()
+	w.startHost(funchost.Options{AppRoot: folder})
+}
+
+func (w *world) startHost(o funchost.Options) {
+	w.Helper()
+	for name, value := range w.settings {
+		o.Env = append(o.Env, name+"="+value)
+	}
+	o.HostID, o.Environment = "fhirferry-e2e", "Development"
+	o.HandlerOut, o.Log = w.journal, w.journal.records()
+	o.RestartWhenGivenUp, o.RestartPause = true, 100*time.Millisecond
+	o.TimerLease = 15 * time.Second // the least that storage accepts
+	host, err := funchost.Start(w.Context(), o)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.hosts = append(w.hosts, host)
+	w.Cleanup(func() { w.stop(host) })
+}
+
+// stop ends a host in order; later calls do nothing.
+func (w *world) stop(host *funchost.Host) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = host.Stop(ctx) // the listener of a host that ends is of no more use
+}
+
+// during runs work until the returned function is called, which waits for its end; later calls do nothing.
+func during(work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { work(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// every calls do again and again until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			do()
+		}
+	}
+}
+
+// write changes the source at the rate given, in writes a second, until stopped.
+func (w *world) write(rate float64) (stop func()) {
+	w.Helper()
+	var done seed.Writes
+	var err error
+	end := during(func(ctx context.Context) {
+		done, err = seed.Writer{BaseURL: w.sourceURL, Seed: w.generator.Seed, Rate: rate, Known: w.generator.Refs(100)}.Run(ctx)
+	})
+	w.Cleanup(end)
+	return func() {
+		w.Helper()
+		end()
+		if err != nil || done.Total() == 0 {
+			w.Fatalf("the writer wrote %+v, error %v", done, err)
+		}
+	}
+}
