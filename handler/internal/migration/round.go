@@ -220,22 +220,19 @@ func (r Round) Cut(types []string, limit int64, byTime func(Window) []Window, no
 
 func (r Round) cutPieces(limit int64, byTime func(Window) []Window, now time.Time) []Chunk {
 	var chunks []Chunk
-	var small []Piece
+	var small, refused []Piece
 	for _, p := range r.merged(limit) {
-		windows := []Window{p.Window}
 		switch {
 		case p.Count == 0:
-			continue
 		case p.Window.Equal(r.Span) && p.Count > 0 && p.Count <= limit:
 			small = append(small, p)
-			continue
 		case p.Count == Uncounted && byTime != nil:
-			windows = byTime(p.Window)
-		}
-		for _, w := range windows {
-			chunks = append(chunks, NewChunk([]string{p.Type}, w, max(p.Count, Unasked), now))
+			refused = append(refused, p)
+		default:
+			chunks = append(chunks, NewChunk([]string{p.Type}, p.Window, max(p.Count, Unasked), now))
 		}
 	}
+	chunks = append(chunks, cutByTime(refused, byTime, now)...)
 	slices.SortStableFunc(small, func(a, b Piece) int { return cmp.Compare(b.Count, a.Count) })
 	type pack struct {
 		types []string
@@ -243,7 +240,7 @@ func (r Round) cutPieces(limit int64, byTime func(Window) []Window, now time.Tim
 	}
 	var packs []pack
 	for _, p := range small {
-		i := slices.IndexFunc(packs, func(k pack) bool { return k.sum+p.Count <= limit })
+		i := slices.IndexFunc(packs, func(k pack) bool { return p.Count <= limit-k.sum })
 		if i < 0 {
 			packs = append(packs, pack{})
 			i = len(packs) - 1
@@ -257,6 +254,28 @@ func (r Round) cutPieces(limit int64, byTime func(Window) []Window, now time.Tim
 	return chunks
 }
 
+// cutByTime cuts the pieces whose counts were refused. Types that are left uncounted in the same window share its
+// chunks, as they do when a whole round is not counted: a chunk for each of a hundred types and each month would be
+// thousands of jobs.
+func cutByTime(pieces []Piece, byTime func(Window) []Window, now time.Time) []Chunk {
+	var chunks []Chunk
+	for len(pieces) > 0 {
+		shared := pieces[0].Window
+		var types []string
+		pieces = slices.DeleteFunc(pieces, func(p Piece) bool {
+			same := p.Window.Equal(shared)
+			if same {
+				types = append(types, p.Type)
+			}
+			return same
+		})
+		for _, w := range byTime(shared) {
+			chunks = append(chunks, NewChunk(types, w, Unasked, now))
+		}
+	}
+	return chunks
+}
+
 // merged joins neighbouring pieces of a type while they fit into one chunk: halving cuts finer than needed. Empty
 // pieces join whatever is beside them.
 func (r Round) merged(limit int64) []Piece {
@@ -265,7 +284,7 @@ func (r Round) merged(limit int64) []Piece {
 		if n := len(out); n > 0 {
 			last := &out[n-1]
 			if last.Type == p.Type && last.Window.Till.Equal(p.Window.Since) &&
-				last.Count >= 0 && p.Count >= 0 && last.Count+p.Count <= limit {
+				last.Count >= 0 && p.Count >= 0 && p.Count <= limit-last.Count {
 				last.Window.Till = p.Window.Till
 				last.Count += p.Count
 				continue
@@ -277,10 +296,11 @@ func (r Round) merged(limit int64) []Piece {
 }
 
 // ByTime cuts a span whose source refuses counts: into windows of the given length, or without one into a first window
-// up to 2018-01-01 and then 30 days each (operator contract, FERRY_WINDOW).
+// up to 2018-01-01 and then 30 days each (operator contract, FERRY_WINDOW). A round takes about RoundChunks of them, so
+// no more are told apart: the last one is all the rest, which ShortenUncounted leaves to the next round.
 func ByTime(span Window, length time.Duration) []Window {
 	if length > 0 {
-		return span.Every(length)
+		return span.Every(length, RoundChunks)
 	}
 	early := time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)
 	var windows []Window
@@ -289,7 +309,7 @@ func ByTime(span Window, length time.Duration) []Window {
 			windows = append(windows, w)
 			continue
 		}
-		windows = append(windows, w.Every(30*24*time.Hour)...)
+		windows = append(windows, w.Every(30*24*time.Hour, RoundChunks-len(windows))...)
 	}
 	return windows
 }

@@ -57,10 +57,11 @@ func (w Window) Halve() (first, second Window, ok bool) {
 	return Window{w.Since, middle}, Window{middle, w.Till}, true
 }
 
-// Every cuts the window into pieces no longer than length, which must be positive.
-func (w Window) Every(length time.Duration) []Window {
+// Every cuts the window into pieces no longer than length, which must be positive. When most pieces are cut, what
+// remains is one more piece, however long.
+func (w Window) Every(length time.Duration, most int) []Window {
 	var edges []time.Time
-	for t := w.Since.Add(length); t.Before(w.Till); t = t.Add(length) {
+	for t := w.Since.Add(length); t.Before(w.Till) && len(edges) < most; t = t.Add(length) {
 		edges = append(edges, t)
 	}
 	return w.Tile(edges...)
