@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,15 +19,22 @@ func chunkRows(runID string, c migration.Chunk) (chunk, marker row, err error) {
 		return chunk, marker, err
 	}
 	chunk.columns = map[string]string{
-		"State": string(c.State), "Since": c.Window.Since.Format(time.RFC3339Nano), "Till": c.Window.Till.Format(time.RFC3339Nano),
+		"State": string(c.State), "Since": c.Window.Since.UTC().Format(time.RFC3339Nano),
+		"Till": c.Window.Till.UTC().Format(time.RFC3339Nano),
 	}
 	marker = chunk
 	marker.key = markerPrefix + c.ID
 	return chunk, marker, nil
 }
 
+// chunkName is what the id of a chunk looks like. A message may say anything, and some of it no key may hold.
+var chunkName = regexp.MustCompile(`^[0-9A-Za-z._-]{1,200}$`)
+
 // Chunk returns a chunk; migration.ErrNotFound.
 func (l *Ledger) Chunk(ctx context.Context, runID, id string) (migration.Chunk, migration.Version, error) {
+	if !chunkName.MatchString(id) {
+		return migration.Chunk{}, "", migration.ErrNotFound
+	}
 	r, err := l.table.get(ctx, runID, chunkPrefix+id)
 	if err != nil {
 		return migration.Chunk{}, "", err
@@ -69,7 +78,8 @@ func chunksOf(rows []row) ([]migration.Chunk, error) {
 }
 
 // SaveChunk saves a chunk with its marker, the totals, a slot and the children of a split in one transaction.
-// migration.ErrConflict says that the chunk itself has moved; shared rows that moved are read again.
+// migration.ErrConflict says that the chunk itself has moved; shared rows that moved are read again. A child that is
+// there already is refused with migration.ErrExists.
 func (l *Ledger) SaveChunk(ctx context.Context, runID string, s migration.Save) (migration.Version, error) {
 	next, marker, err := chunkRows(runID, s.Chunk)
 	if err != nil {
@@ -85,26 +95,19 @@ func (l *Ledger) SaveChunk(ctx context.Context, runID string, s migration.Save) 
 			return nil, err
 		}
 		changes := []change{replace(next, old)}
-		switch {
-		case s.Chunk.State.Unfinished():
+		if s.Chunk.State.Unfinished() {
 			changes = append(changes, put(marker))
-		case before.State.Unfinished():
-			changes = append(changes, remove(marker))
+		} else if before.State.Unfinished() {
+			changes, err = l.withoutMarker(ctx, marker, changes)
 		}
-		for _, child := range s.Children {
-			c, m, err := chunkRows(runID, child)
-			if err != nil {
-				return nil, err
-			}
-			changes = append(changes, insert(c), insert(m))
+		if err == nil {
+			changes, err = l.withChunks(ctx, runID, s.Children, changes)
 		}
-		if slots, err := l.slotChange(ctx, runID, before, s); err != nil {
-			return nil, err
-		} else if slots != nil {
-			changes = append(changes, *slots)
+		if err == nil {
+			changes, err = l.withSlot(ctx, runID, before, s, changes)
 		}
-		if before.State == s.Chunk.State && before.Resources == s.Chunk.Resources && len(s.Problems)+len(s.Children) == 0 {
-			return changes, nil
+		if err != nil || before.State == s.Chunk.State && before.Resources == s.Chunk.Resources && len(s.Problems)+len(s.Children) == 0 {
+			return changes, err
 		}
 		return l.withTotals(ctx, runID, func(t *migration.Totals) {
 			t.Moved(&before, s.Chunk)
@@ -119,10 +122,41 @@ func (l *Ledger) SaveChunk(ctx context.Context, runID string, s migration.Save) 
 	return next.version, err
 }
 
-// slotChange is what the save does with the chunk's slot; nil: nothing.
-func (l *Ledger) slotChange(ctx context.Context, runID string, before migration.Chunk, s migration.Save) (*change, error) {
+// withoutMarker adds the removal of a marker. One that is not there needs none, and would refuse the transaction for
+// ever.
+func (l *Ledger) withoutMarker(ctx context.Context, marker row, changes []change) ([]change, error) {
+	old, err := l.table.get(ctx, marker.partition, marker.key)
+	switch {
+	case errors.Is(err, migration.ErrNotFound):
+		return changes, nil
+	case err != nil:
+		return nil, err
+	}
+	return append(changes, remove(old)), nil
+}
+
+// withChunks adds the rows of new chunks; migration.ErrExists.
+func (l *Ledger) withChunks(ctx context.Context, runID string, chunks []migration.Chunk, changes []change) ([]change, error) {
+	for _, c := range chunks {
+		chunk, marker, err := chunkRows(runID, c)
+		if err != nil {
+			return nil, err
+		}
+		switch _, err := l.table.get(ctx, runID, chunk.key); {
+		case err == nil:
+			return nil, fmt.Errorf("chunk %s: %w", c.ID, migration.ErrExists)
+		case !errors.Is(err, migration.ErrNotFound):
+			return nil, err
+		}
+		changes = append(changes, insert(chunk), insert(marker))
+	}
+	return changes, nil
+}
+
+// withSlot adds what the save does with the chunk's slot.
+func (l *Ledger) withSlot(ctx context.Context, runID string, before migration.Chunk, s migration.Save, changes []change) ([]change, error) {
 	if s.Slot == migration.SlotKeep || s.Slot == migration.SlotByState && s.Chunk.State.InFlight() {
-		return nil, nil
+		return changes, nil
 	}
 	kind := s.Kind
 	if s.Slot == migration.SlotByState {
@@ -141,14 +175,13 @@ func (l *Ledger) slotChange(ctx context.Context, runID string, before migration.
 			return nil, err
 		}
 	} else if !slots.Release(s.Chunk.ID) {
-		return nil, nil
+		return changes, nil
 	}
 	next, err := newRow(runID, slotsKey(kind), slots)
 	if err != nil {
 		return nil, err
 	}
-	c := replace(next, old)
-	return &c, nil
+	return append(changes, replace(next, old)), nil
 }
 
 // AddChunks inserts those chunks that are not there yet and saves round and run; migration.ErrConflict.
@@ -163,6 +196,7 @@ func (l *Ledger) AddChunks(ctx context.Context, run migration.Run, v migration.V
 	if err != nil {
 		return "", "", err
 	}
+	added, tried := chunks, false
 	err = l.repeat(ctx, nextRound, func() ([]change, error) {
 		oldRun, err := l.held(ctx, run.ID, runKey, v)
 		if err != nil {
@@ -172,20 +206,19 @@ func (l *Ledger) AddChunks(ctx context.Context, run migration.Run, v migration.V
 		if err != nil {
 			return nil, err
 		}
+		if tried { // chunks are rarely there: they are looked for when the transaction has been refused
+			if added, err = l.missing(ctx, run.ID, chunks); err != nil {
+				return nil, err
+			}
+		}
+		tried = true
 		changes := []change{replace(nextRun, oldRun), replace(nextRound, oldRound)}
-		var added []migration.Chunk
-		for _, c := range chunks {
+		for _, c := range added {
 			row, marker, err := chunkRows(run.ID, c)
 			if err != nil {
 				return nil, err
 			}
-			if _, err := l.table.get(ctx, run.ID, row.key); err == nil {
-				continue
-			} else if !errors.Is(err, migration.ErrNotFound) {
-				return nil, err
-			}
 			changes = append(changes, insert(row), insert(marker))
-			added = append(added, c)
 		}
 		return l.withTotals(ctx, run.ID, func(t *migration.Totals) {
 			for _, c := range added {
@@ -194,4 +227,18 @@ func (l *Ledger) AddChunks(ctx context.Context, run migration.Run, v migration.V
 		}, changes...)
 	})
 	return nextRun.version, nextRound.version, err
+}
+
+// missing are the chunks that have no row yet.
+func (l *Ledger) missing(ctx context.Context, runID string, chunks []migration.Chunk) ([]migration.Chunk, error) {
+	var absent []migration.Chunk
+	for _, c := range chunks {
+		switch _, err := l.table.get(ctx, runID, chunkPrefix+c.ID); {
+		case errors.Is(err, migration.ErrNotFound):
+			absent = append(absent, c)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return absent, nil
 }

@@ -8,7 +8,9 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
@@ -17,19 +19,22 @@ import (
 
 // createContainer makes a container where it is missing.
 func createContainer(ctx context.Context, c *container.Client) error {
-	if _, err := c.Create(ctx, nil); err != nil && !refusedWith(err, http.StatusConflict) {
+	if _, err := c.Create(ctx, nil); err != nil && !thereAlready(err) {
 		return fmt.Errorf("create a container: %w", err)
 	}
 	return nil
 }
 
+// Documents longer than this go up in blocks of this size, each repeated by itself when it fails.
+const blockSize = 8 << 20
+
 // PutDocument writes a document once; when it is there already its content is returned.
 func (l *Ledger) PutDocument(ctx context.Context, runID, name string, content []byte) ([]byte, error) {
 	client := l.documents.NewBlockBlobClient(runID + "/" + name)
-	any := azcore.ETagAny
+	absent := &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)}}
 	upload := func() error {
-		_, err := client.UploadBuffer(ctx, content, &blockblob.UploadBufferOptions{
-			AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &any}},
+		_, err := client.UploadStream(ctx, bytes.NewReader(content), &blockblob.UploadStreamOptions{
+			BlockSize: blockSize, Concurrency: 2, AccessConditions: absent,
 		})
 		return err
 	}
@@ -43,7 +48,7 @@ func (l *Ledger) PutDocument(ctx context.Context, runID, name string, content []
 	switch {
 	case err == nil:
 		return content, nil
-	case refusedWith(err, http.StatusConflict, http.StatusPreconditionFailed):
+	case bloberror.HasCode(err, bloberror.BlobAlreadyExists, bloberror.ConditionNotMet):
 		return l.Document(ctx, runID, name)
 	}
 	return nil, fmt.Errorf("write document %s: %w", name, err)

@@ -2,19 +2,16 @@ package store
 
 import (
 	"bytes"
+	"compress/flate"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"regexp"
+	"io"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"fhirferry/handler/internal/migration"
 )
@@ -22,9 +19,13 @@ import (
 // schema is the form of the rows. A row of another schema was written by another version of the app and is refused.
 const schema = 1
 
-// pieceSize is how many bytes of a row's content go into one property: a property holds at most 64 KiB of UTF-16, and a
-// row a megabyte in all.
-const pieceSize = 30_000
+// A property holds at most 64 KiB, a text counted in UTF-16, and a row a megabyte in all.
+const (
+	pieceSize  = 30_000         // bytes of content in one text property
+	plainLimit = 12 * pieceSize // longer content is deflated, and people cannot read it any more
+	packedSize = 60_000         // bytes in one binary property
+	packedMost = 15             // such properties in a row
+)
 
 // row is one entity: its keys, its content as JSON text in pieces, and columns that only people read.
 type row struct {
@@ -56,6 +57,20 @@ func (r row) encode() ([]byte, error) {
 	for name, text := range r.columns {
 		entity[name] = text
 	}
+	if len(r.content) > plainLimit {
+		packed, err := deflate(r.content)
+		if err != nil {
+			return nil, err
+		}
+		if len(packed) > packedMost*packedSize {
+			return nil, fmt.Errorf("%d bytes do not fit into one row, not even deflated", len(r.content))
+		}
+		for i, piece := range slices.Collect(slices.Chunk(packed, packedSize)) {
+			name := fmt.Sprintf("Packed%d", i)
+			entity[name], entity[name+"@odata.type"] = base64.StdEncoding.EncodeToString(piece), "Edm.Binary"
+		}
+		return json.Marshal(entity)
+	}
 	text := string(r.content)
 	for i := 0; len(text) > 0; i++ {
 		n := min(pieceSize, len(text))
@@ -66,6 +81,19 @@ func (r row) encode() ([]byte, error) {
 		text = text[n:]
 	}
 	return json.Marshal(entity)
+}
+
+func deflate(content []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return packed.Bytes(), err
 }
 
 // decode reads an entity back.
@@ -80,15 +108,26 @@ func decode(entity []byte, etag azcore.ETag) (row, error) {
 		return row{}, fmt.Errorf("row %s of %s has schema %v and this app writes %d: it was written by another version; "+
 			"finish its run with that version, or remove the row", r.key, r.partition, fields["Schema"], schema)
 	}
-	var content strings.Builder
-	for i := 0; ; i++ {
-		piece, ok := fields[fmt.Sprintf("Content%d", i)].(string)
-		if !ok {
-			break
-		}
-		content.WriteString(piece)
+	var content bytes.Buffer
+	for i := 0; text(fmt.Sprintf("Content%d", i)) != ""; i++ {
+		content.WriteString(text(fmt.Sprintf("Content%d", i)))
 	}
-	r.content = []byte(content.String())
+	if content.Len() > 0 {
+		r.content = content.Bytes()
+		return r, nil
+	}
+	for i := 0; text(fmt.Sprintf("Packed%d", i)) != ""; i++ {
+		piece, err := base64.StdEncoding.DecodeString(text(fmt.Sprintf("Packed%d", i)))
+		if err != nil {
+			return row{}, fmt.Errorf("decode row %s of %s: %w", r.key, r.partition, err)
+		}
+		content.Write(piece)
+	}
+	whole, err := io.ReadAll(flate.NewReader(&content))
+	if err != nil {
+		return row{}, fmt.Errorf("decode row %s of %s, which has no whole content: %w", r.key, r.partition, err)
+	}
+	r.content = whole
 	return r, nil
 }
 
@@ -108,35 +147,37 @@ func (r row) chunk() (migration.Chunk, error) {
 	if err := r.read(&c); err != nil {
 		return c, err
 	}
-	if _, ok := migration.ParseState(string(c.State)); !ok {
-		return c, fmt.Errorf("chunk %s has the unknown state %q: it was written by another version of the app", c.ID, c.State)
-	}
-	return c, nil
+	_, known := migration.ParseState(string(c.State))
+	return c, r.refuseUnless(known, "state", c.State)
 }
 
-// refusedWith reports whether the service answered with one of the statuses.
-func refusedWith(err error, statuses ...int) bool {
-	var response *azcore.ResponseError
-	return errors.As(err, &response) && slices.Contains(statuses, statusOf(response))
+func (r row) run() (migration.Run, error) {
+	var run migration.Run
+	if err := r.read(&run); err != nil {
+		return run, err
+	}
+	modes := []migration.Mode{migration.Continuous, migration.Once}
+	outcomes := []migration.Outcome{"", migration.Stopped, migration.Completed}
+	if err := r.refuseUnless(slices.Contains(modes, run.Settings.Mode), "mode", run.Settings.Mode); err != nil {
+		return run, err
+	}
+	return run, r.refuseUnless(slices.Contains(outcomes, run.Outcome), "outcome", run.Outcome)
 }
 
-// innerStatus finds the status of a part of a multipart answer.
-var innerStatus = regexp.MustCompile(`(?m)^HTTP/1\.1 ([45][0-9]{2}) `)
+func (r row) round() (migration.Round, error) {
+	var round migration.Round
+	if err := r.read(&round); err != nil {
+		return round, err
+	}
+	known := round.Kind == migration.Planning || round.Kind == migration.Closing
+	return round, r.refuseUnless(known, "kind", round.Kind)
+}
 
-// statusOf is the status of an answer. A refused transaction is answered 202, and the refusal is within (the client
-// hands the outer answer back as the error).
-func statusOf(response *azcore.ResponseError) int {
-	if response.StatusCode != http.StatusAccepted || response.RawResponse == nil {
-		return response.StatusCode
+// refuseUnless is the error for a word that we do not know: acting on it as if it were another one loses data.
+func (r row) refuseUnless(known bool, what string, word any) error {
+	if known {
+		return nil
 	}
-	body, err := runtime.Payload(response.RawResponse)
-	if err != nil {
-		return response.StatusCode
-	}
-	if found := innerStatus.FindSubmatch(body); found != nil {
-		if status, err := strconv.Atoi(string(found[1])); err == nil {
-			return status
-		}
-	}
-	return response.StatusCode
+	return fmt.Errorf("row %s of %s has the unknown %s %q: it was written by another version of the app; finish its run "+
+		"with that version, or remove the row", r.key, r.partition, what, word)
 }

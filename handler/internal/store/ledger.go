@@ -57,15 +57,16 @@ func (l *Ledger) Current(ctx context.Context) (migration.Run, migration.Version,
 }
 
 func (l *Ledger) run(ctx context.Context, id string) (migration.Run, row, error) {
-	var run migration.Run
 	r, err := l.table.get(ctx, id, runKey)
 	if err != nil {
-		return run, r, err
+		return migration.Run{}, r, err
 	}
-	return run, r, r.read(&run)
+	run, err := r.run()
+	return run, r, err
 }
 
-// Open creates a run and makes it the current one, if previous still is; migration.ErrConflict.
+// Open creates a run and makes it the current one, if previous still is; migration.ErrConflict. A run's id is used once:
+// migration.ErrExists.
 func (l *Ledger) Open(ctx context.Context, run migration.Run, previous string) error {
 	named, err := l.table.get(ctx, currentPartition, currentKey)
 	absent := errors.Is(err, migration.ErrNotFound)
@@ -89,12 +90,21 @@ func (l *Ledger) Open(ctx context.Context, run migration.Run, previous string) e
 	if err != nil {
 		return err
 	}
-	var changes []change
-	for _, r := range rows {
-		changes = append(changes, put(r))
-	}
 	// The rows of a run that loses the race for the pointer stay behind unused: nothing names them.
-	if err := l.repeat(ctx, rows[0], func() ([]change, error) { return changes, nil }); err != nil {
+	err = l.repeat(ctx, rows[0], func() ([]change, error) {
+		var changes []change
+		for _, r := range rows {
+			switch _, err := l.table.get(ctx, r.partition, r.key); {
+			case err == nil:
+				return nil, migration.ErrExists
+			case !errors.Is(err, migration.ErrNotFound):
+				return nil, err
+			}
+			changes = append(changes, insert(r))
+		}
+		return changes, nil
+	})
+	if err != nil {
 		return err
 	}
 	pointer, err := newRow(currentPartition, currentKey, current{run.ID})
@@ -168,12 +178,12 @@ func (l *Ledger) held(ctx context.Context, partition, key string, v migration.Ve
 
 // Round returns the open round of a run; migration.ErrNotFound.
 func (l *Ledger) Round(ctx context.Context, runID string) (migration.Round, migration.Version, error) {
-	var round migration.Round
 	r, err := l.table.get(ctx, runID, roundKey)
 	if err != nil {
-		return round, "", err
+		return migration.Round{}, "", err
 	}
-	return round, r.version, r.read(&round)
+	round, err := r.round()
+	return round, r.version, err
 }
 
 // OpenRound inserts the round and saves the run; migration.ErrConflict, migration.ErrExists.

@@ -24,7 +24,7 @@ func NewQueue(client *azqueue.QueueClient) *Queue { return &Queue{client} }
 
 // Prepare creates the queue where it is missing.
 func (q *Queue) Prepare(ctx context.Context) error {
-	if _, err := q.client.Create(ctx, nil); err != nil && !refusedWith(err, http.StatusConflict) {
+	if _, err := q.client.Create(ctx, nil); err != nil && !thereAlready(err) {
 		return fmt.Errorf("create the queue: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
@@ -39,7 +40,7 @@ type table struct {
 // create makes the table where it is missing.
 func (t table) create(ctx context.Context) error {
 	_, err := t.client.CreateTable(ctx, nil)
-	if err != nil && !refusedWith(err, http.StatusConflict) {
+	if err != nil && !thereAlready(err) {
 		return fmt.Errorf("create the table: %w", err)
 	}
 	return nil
@@ -57,13 +58,13 @@ func (t table) get(ctx context.Context, partition, key string) (row, error) {
 	return decode(answer.Value, answer.ETag)
 }
 
-// list reads the rows of a partition from one key (exclusive when skip is true) up to another, one page of the service
-// at most when limit is positive.
+// list reads the rows of a partition between two keys, both exclusive: all of them, or limit at most when that is
+// positive.
 func (t table) list(ctx context.Context, partition, from, to string, limit int) (rows []row, more bool, err error) {
-	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s' and RowKey lt '%s'", partition, from, to)
+	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey gt '%s' and RowKey lt '%s'", quoted(partition), quoted(from), quoted(to))
 	options := &aztables.ListEntitiesOptions{Filter: &filter}
 	if limit > 0 {
-		top := int32(min(limit, 1000)) //nolint:gosec // bounded
+		top := int32(min(limit, 1000)) // the service's own bound of a page
 		options.Top = &top
 	}
 	pager := t.client.NewListEntitiesPager(options)
@@ -75,19 +76,22 @@ func (t table) list(ctx context.Context, partition, from, to string, limit int) 
 		if err != nil {
 			return nil, false, fmt.Errorf("list rows %s of %s: %w", from, partition, err)
 		}
-		for _, entity := range page.Entities {
+		for i, entity := range page.Entities {
 			r, err := decode(entity, "")
 			if err != nil {
 				return nil, false, err
 			}
 			rows = append(rows, r)
-		}
-		if limit > 0 && len(rows) >= limit {
-			return rows, pager.More(), nil
+			if len(rows) == limit {
+				return rows, pager.More() || i+1 < len(page.Entities), nil
+			}
 		}
 	}
 	return rows, false, nil
 }
+
+// quoted makes a text safe within the quotes of a filter.
+func quoted(text string) string { return strings.ReplaceAll(text, "'", "''") }
 
 // change is one part of a transaction.
 type change struct {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"fhirferry/handler/internal/migration"
@@ -30,6 +31,11 @@ func (l *Ledger) SaveChunk(_ context.Context, runID string, s migration.Save) (m
 	before, there := r.chunks[s.Chunk.ID]
 	if !there || before.version != s.Version {
 		return "", migration.ErrConflict
+	}
+	for _, child := range s.Children {
+		if _, there := r.chunks[child.ID]; there {
+			return "", fmt.Errorf("chunk %s: %w", child.ID, migration.ErrExists)
+		}
 	}
 	if err := l.useSlot(r, before.value, s); err != nil {
 		return "", err
@@ -91,7 +97,7 @@ func (l *Ledger) Unfinished(_ context.Context, runID string) ([]migration.Chunk,
 // Chunks lists chunks in window order after the given id.
 func (l *Ledger) Chunks(_ context.Context, runID, after string, limit int) ([]migration.Chunk, string, error) {
 	all := l.sorted(runID, func(c migration.Chunk) bool { return c.ID > after })
-	if len(all) > limit {
+	if limit > 0 && len(all) > limit {
 		return all[:limit], all[limit-1].ID, nil
 	}
 	return all, "", nil

@@ -12,20 +12,20 @@ import (
 
 // Ledger keeps everything in memory, with the versions and refusals of the real one.
 type Ledger struct {
-	mu      sync.Mutex
-	current string
-	runs    map[string]*run
-	saves   int
+	mu        sync.Mutex
+	current   string
+	runs      map[string]*run
+	documents map[string][]byte // by run and name
+	saves     int
 }
 
 // run is everything that lives under one run's id.
 type run struct {
-	row       versioned[migration.Run]
-	round     *versioned[migration.Round]
-	chunks    map[string]versioned[migration.Chunk]
-	slots     map[migration.JobKind]versioned[migration.Slots]
-	totals    migration.Totals
-	documents map[string][]byte
+	row    versioned[migration.Run]
+	round  *versioned[migration.Round]
+	chunks map[string]versioned[migration.Chunk]
+	slots  map[migration.JobKind]versioned[migration.Slots]
+	totals migration.Totals
 }
 
 type versioned[T any] struct {
@@ -34,7 +34,7 @@ type versioned[T any] struct {
 }
 
 // NewLedger is an empty ledger.
-func NewLedger() *Ledger { return &Ledger{runs: map[string]*run{}} }
+func NewLedger() *Ledger { return &Ledger{runs: map[string]*run{}, documents: map[string][]byte{}} }
 
 func (l *Ledger) next() migration.Version {
 	l.saves++
@@ -52,7 +52,7 @@ func (l *Ledger) Current(context.Context) (migration.Run, migration.Version, err
 	if !ok {
 		return migration.Run{}, "", migration.ErrNotFound
 	}
-	return r.row.value, r.row.version, nil
+	return cloneRun(r.row.value), r.row.version, nil
 }
 
 // Open creates a run and makes it the current one.
@@ -62,9 +62,12 @@ func (l *Ledger) Open(_ context.Context, opened migration.Run, previous string) 
 	if l.current != previous {
 		return migration.ErrConflict
 	}
+	if _, there := l.runs[opened.ID]; there {
+		return migration.ErrExists
+	}
 	r := &run{
-		row: versioned[migration.Run]{opened, l.next()}, chunks: map[string]versioned[migration.Chunk]{},
-		slots: map[migration.JobKind]versioned[migration.Slots]{}, documents: map[string][]byte{},
+		row: versioned[migration.Run]{cloneRun(opened), l.next()}, chunks: map[string]versioned[migration.Chunk]{},
+		slots: map[migration.JobKind]versioned[migration.Slots]{},
 	}
 	for _, kind := range []migration.JobKind{migration.ExportJob, migration.ImportJob} {
 		r.slots[kind] = versioned[migration.Slots]{migration.Slots{Kind: kind}, l.next()}
@@ -76,10 +79,7 @@ func (l *Ledger) Open(_ context.Context, opened migration.Run, previous string) 
 // hold returns a run whose row has the version.
 func (l *Ledger) hold(id string, v migration.Version) (*run, error) {
 	r, ok := l.runs[id]
-	if !ok {
-		return nil, migration.ErrNotFound
-	}
-	if r.row.version != v {
+	if !ok || r.row.version != v {
 		return nil, migration.ErrConflict
 	}
 	return r, nil
@@ -88,6 +88,9 @@ func (l *Ledger) hold(id string, v migration.Version) (*run, error) {
 func (r *run) report(problems []migration.Problem) {
 	for _, p := range problems {
 		r.totals.Report(p)
+	}
+	for i := range r.totals.Problems {
+		r.totals.Problems[i].Doubt = false // counted, not kept
 	}
 }
 
@@ -99,7 +102,7 @@ func (l *Ledger) SaveRun(_ context.Context, saved migration.Run, v migration.Ver
 	if err != nil {
 		return "", err
 	}
-	r.row = versioned[migration.Run]{saved, l.next()}
+	r.row = versioned[migration.Run]{cloneRun(saved), l.next()}
 	r.report(problems)
 	return r.row.version, nil
 }
@@ -113,6 +116,11 @@ func (l *Ledger) Round(_ context.Context, runID string) (migration.Round, migrat
 		return migration.Round{}, "", migration.ErrNotFound
 	}
 	return cloneRound(r.round.value), r.round.version, nil
+}
+
+func cloneRun(r migration.Run) migration.Run {
+	r.Types, r.Settings.Types, r.AppSettings.Types = slices.Clone(r.Types), slices.Clone(r.Settings.Types), slices.Clone(r.AppSettings.Types)
+	return r
 }
 
 func cloneRound(r migration.Round) migration.Round {
@@ -131,7 +139,7 @@ func (l *Ledger) OpenRound(_ context.Context, saved migration.Run, v migration.V
 	if r.round != nil {
 		return migration.ErrExists
 	}
-	r.row = versioned[migration.Run]{saved, l.next()}
+	r.row = versioned[migration.Run]{cloneRun(saved), l.next()}
 	r.round = &versioned[migration.Round]{cloneRound(round), l.next()}
 	return nil
 }
@@ -167,7 +175,7 @@ func (l *Ledger) AddChunks(_ context.Context, saved migration.Run, v migration.V
 			l.insert(r, c)
 		}
 	}
-	r.row = versioned[migration.Run]{saved, l.next()}
+	r.row = versioned[migration.Run]{cloneRun(saved), l.next()}
 	r.round = &versioned[migration.Round]{cloneRound(round), l.next()}
 	return r.row.version, r.round.version, nil
 }
@@ -193,7 +201,7 @@ func (l *Ledger) CloseRound(_ context.Context, saved migration.Run, v, rv migrat
 	if r.round == nil || r.round.version != rv {
 		return migration.ErrConflict
 	}
-	r.row, r.round = versioned[migration.Run]{saved, l.next()}, nil
+	r.row, r.round = versioned[migration.Run]{cloneRun(saved), l.next()}, nil
 	r.report(problems)
 	return nil
 }
@@ -227,24 +235,20 @@ func (l *Ledger) Report(_ context.Context, runID string, problems ...migration.P
 func (l *Ledger) PutDocument(_ context.Context, runID, name string, content []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, ok := l.runs[runID]
-	if !ok {
-		return nil, migration.ErrNotFound
+	name = runID + "/" + name
+	if _, there := l.documents[name]; !there {
+		l.documents[name] = slices.Clone(content)
 	}
-	if _, there := r.documents[name]; !there {
-		r.documents[name] = slices.Clone(content)
-	}
-	return slices.Clone(r.documents[name]), nil
+	return slices.Clone(l.documents[name]), nil
 }
 
 // Document reads a document.
 func (l *Ledger) Document(_ context.Context, runID, name string) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r, ok := l.runs[runID]; ok {
-		if content, there := r.documents[name]; there {
-			return slices.Clone(content), nil
-		}
+	content, there := l.documents[runID+"/"+name]
+	if !there {
+		return nil, migration.ErrNotFound
 	}
-	return nil, migration.ErrNotFound
+	return slices.Clone(content), nil
 }

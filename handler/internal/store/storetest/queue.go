@@ -26,11 +26,11 @@ func NewQueue() *Queue { return &Queue{Now: time.Now} }
 // Prepare does nothing: memory is there.
 func (q *Queue) Prepare(context.Context) error { return nil }
 
-// Nudge makes the id visible after the delay, rounded up to a whole second.
+// Nudge makes the id visible after the delay, rounded up to a whole second and at most six hours.
 func (q *Queue) Nudge(_ context.Context, id string, delay time.Duration) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delay = (max(delay, 0) + time.Second - 1).Truncate(time.Second)
+	delay = (min(max(delay, 0), 6*time.Hour) + time.Second - 1).Truncate(time.Second)
 	q.messages = append(q.messages, Message{id, q.Now().Add(delay)})
 	return nil
 }
