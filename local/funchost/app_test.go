@@ -118,7 +118,11 @@ func newApp(t *testing.T) *app {
 	}
 	a.write("host.json", hostFile)
 	server := httptest.NewServer(http.HandlerFunc(a.serve))
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		// Not Close, which would wait for answers that a failed test never gives.
+		server.CloseClientConnections()
+		_ = server.Listener.Close()
+	})
 	storage, err := once.azurite()
 	if err != nil {
 		t.Fatal(err)

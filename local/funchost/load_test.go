@@ -236,9 +236,9 @@ func TestConsoleLines(t *testing.T) {
 	}
 	out.Reset()
 	lax := console{out: &out}
-	lax.stderr("hello")
+	lax.stderr("hello, a warning")
 	lax.stderr("FAILed")
-	if got := out.String(); got != "Information: hello\nError: FAILed\n" {
+	if got := out.String(); got != "Information: hello, a warning\nError: FAILed\n" {
 		t.Errorf("console = %q", got)
 	}
 }

@@ -116,6 +116,41 @@ func TestAFailingMessageIsPoisonedAfterItsLastTry(t *testing.T) {
 	}
 }
 
+// The last failure poisons at once: it does not wait for the delay of a retry.
+func TestTheLastFailurePoisonsAtOnce(t *testing.T) {
+	a := newApp(t)
+	a.addQueue("")
+	a.answers(func(report) order { return order{Status: http.StatusInternalServerError} })
+	a.start(Options{Env: []string{"AzureFunctionsJobHost__extensions__queues__maxDequeueCount=1",
+		"AzureFunctionsJobHost__extensions__queues__visibilityTimeout=01:00:00"}})
+	a.send(encoded("once"))
+	eventually(t, "a poison message", func() bool { return a.length(a.queue+"-poison") == 1 })
+}
+
+// Tries that ended in a crash of the whole host count too.
+func TestAMessageTriedTooOftenIsPoisonedUnseen(t *testing.T) {
+	a := newApp(t)
+	a.addQueue("")
+	a.send(encoded("crasher"))
+	q, now := a.queueOf(a.queue), int32(0)
+	for range 5 {
+		got, err := q.DequeueMessage(t.Context(), nil)
+		if err != nil || len(got.Messages) != 1 {
+			t.Fatalf("%d messages, %v", len(got.Messages), err)
+		}
+		m := got.Messages[0]
+		if _, err := q.UpdateMessage(t.Context(), *m.MessageID, *m.PopReceipt, *m.MessageText, &azqueue.UpdateMessageOptions{VisibilityTimeout: &now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.start(Options{})
+	eventually(t, "a poison message", func() bool { return a.length(a.queue+"-poison") == 1 })
+	eventually(t, "the message is gone", func() bool { return a.length(a.queue) == 0 })
+	if len(a.calls) != 0 {
+		t.Error("the handler was called")
+	}
+}
+
 func TestAMessageInAnotherEncodingIsPoisonedUnseen(t *testing.T) {
 	a := newApp(t)
 	a.addQueue("")
@@ -178,6 +213,11 @@ func TestConcurrencyIsBatchSizePlusThreshold(t *testing.T) {
 	// Two at first; both stay, which is above the threshold, so nothing more comes.
 	receive(t, a.calls, "first")
 	receive(t, a.calls, "second")
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if len(a.calls) != 0 {
+			t.Fatal("a third came while two were running")
+		}
+	}
 	release <- struct{}{}
 	// One left: not above it, and a batch of two is added.
 	receive(t, a.calls, "third")
