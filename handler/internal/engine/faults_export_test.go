@@ -26,6 +26,7 @@ func TestExportFaults(t *testing.T) {
 		{name: "F4 partial manifest twice", arm: func(w *world) {
 			w.must(w.source.Faults().Arm("PartialManifest", fhirsim.Arm{Times: 1, Count: 2}))
 		}, exports: 1, imports: 1, check: wholeManifest},
+		{name: "F4 a 202 after two full manifests", arm: secondThoughts, exports: 1, imports: 1, check: shown(5)},
 		{name: "F5 stuck at 202", change: func(w *world) { w.limits.Stall = time.Hour },
 			arm:     func(w *world) { w.source.Faults().StickExport(1) },
 			exports: 2, imports: 1, faults: true, problem: "FERRY_STALL", check: firstCancelled("export")},
@@ -55,6 +56,18 @@ func TestExportFaults(t *testing.T) {
 			w.sourceOptions = func(o *fhirsim.Options) { o.ProgressHeaders = true }
 		}, exports: 1, imports: 1},
 	})
+}
+
+// secondThoughts answers 202 once after the second full manifest: the count of equal answers begins anew (invariant 10).
+func secondThoughts(w *world) {
+	armed := false
+	w.tap.around = func(call string, do func() error) error {
+		if e := jobs(w.source, "export"); !armed && len(e) > 0 && e[0].Shown == 2 {
+			armed = true
+			w.source.Faults().PollStatus(1, 202, "", "", 0)
+		}
+		return do()
+	}
 }
 
 // wholeManifest wants the one import to name every file of the one export, and the full manifest to have been confirmed.

@@ -44,6 +44,32 @@ func TestSmallestLimits(t *testing.T) {
 	}
 }
 
+// An import whose answer was lost may be at work: it keeps its slot until the same body has told its job, so that no
+// import of another lane goes beyond the limit (invariant 15).
+func TestLostImportAnswerKeepsItsSlot(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.settings.Mode, w.settings.ChunkLimit, w.limits.MaxImports = migration.Once, 8, 1
+		w.destinationOptions = func(o *fhirsim.Options) { o.ImportRate = 0.005 } // minutes for one import
+	})
+	w.small()
+	// The chunk that comes first in order is exported while the import of another waits for its next try.
+	w.source.Faults().FailExport(1, 500, "Unknown Error.")
+	w.destination.Faults().LoseImportAnswer(4)
+	w.start(engine.Overrides{})
+	w.untilState(48*time.Hour, migration.ShownCompleted)
+	w.equal()
+	if got := w.destination.MaxConcurrent("import"); got != 1 {
+		t.Errorf("imports in flight: got %d, want 1", got)
+	}
+	newSources := map[string]bool{}
+	for _, j := range jobs(w.destination, "import") {
+		newSources[j.InputSource] = true
+	}
+	if got, want := len(jobs(w.destination, "import")), len(newSources); got != want {
+		t.Errorf("imports: got %d, want %d", got, want)
+	}
+}
+
 // A job that cannot be cancelled does not hold the run up for ever (design 3.8).
 func TestCancellationRefused(t *testing.T) {
 	busy := fhirsim.Arm{Times: -1, Status: 503, Form: fhirsim.FormPlain, Route: "DELETE /_operations/"}
