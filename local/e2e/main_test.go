@@ -13,7 +13,7 @@ import (
 const distVariable = "E2E_DIST"
 
 // together is how many migrations run at the same time: most of their time is waiting.
-const together = "5"
+const together = "4"
 
 // TestMain packages the app once and tests a copy, so that a later packaging disturbs no test and nothing beside the
 // package can be of help to it.

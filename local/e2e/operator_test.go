@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a run may take to get where a test waits for it.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // answer is what the app, or the host in its place, said.
 type answer struct {
@@ -165,7 +165,7 @@ func (w *world) untilMigrated(at time.Time) status {
 func (w *world) poll(limit time.Duration, done func() bool, explain func() string) {
 	w.Helper()
 	deadline := time.Now().Add(limit)
-	ticker := time.NewTicker(100 * time.Millisecond)
+	ticker := time.NewTicker(300 * time.Millisecond)
 	defer ticker.Stop()
 	for !done() {
 		if time.Now().After(deadline) {
