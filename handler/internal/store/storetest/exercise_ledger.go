@@ -38,6 +38,10 @@ func ExerciseLedger(t *testing.T, open func(*testing.T) ExamLedger) {
 		{"crowd of chunks", examineCrowd},
 		{"crowd around one chunk", examineDuel},
 		{"every field", examineFields},
+		{"every state", examineStates},
+		{"empty rows", examineEmptyRows},
+		{"an id that was used", examineUsedID},
+		{"copies", examineCopies},
 		{"long rows", examineLongRows},
 		{"documents", examineDocuments},
 	} {
