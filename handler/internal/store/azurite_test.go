@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -29,7 +30,6 @@ import (
 type account struct {
 	connection, blobs string
 	wire              *wire
-	made              *atomic.Int64 // numbers names, so that each test has tables, queues and containers of its own
 }
 
 // wire passes requests on and lets a test look at them.
@@ -69,18 +69,35 @@ func (w *wire) look(t *testing.T, seen func(sent *http.Request, body []byte, sta
 	})
 }
 
-// startAzurite starts the emulator, which every test of this name needs.
+// shared is the emulator of all tests of the package: started when the first needs it, ended by TestMain. Names are
+// numbered, so that each test has tables, queues and containers of its own.
+var shared struct {
+	start sync.Once
+	*azurite.Azurite
+	err   error
+	names atomic.Int64
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.Azurite != nil {
+		shared.Stop()
+	}
+	os.Exit(code)
+}
+
 func startAzurite(t *testing.T) (*azurite.Azurite, account) {
 	t.Helper()
-	emulator, err := azurite.Start(t.Context(), azurite.Options{InMemory: true})
-	if errors.Is(err, azurite.ErrNotInstalled) && os.Getenv("REQUIRE_AZURITE") == "" {
-		t.Skip(err)
+	shared.start.Do(func() {
+		shared.Azurite, shared.err = azurite.Start(context.Background(), azurite.Options{InMemory: true})
+	})
+	if errors.Is(shared.err, azurite.ErrNotInstalled) && os.Getenv("REQUIRE_AZURITE") == "" {
+		t.Skip(shared.err)
 	}
-	if err != nil {
-		t.Fatal(err)
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
-	t.Cleanup(emulator.Stop)
-	return emulator, account{emulator.ConnectionString(), emulator.BlobEndpoint(), &wire{}, &atomic.Int64{}}
+	return shared.Azurite, account{shared.ConnectionString(), shared.BlobEndpoint(), &wire{}}
 }
 
 func (a account) options() policy.ClientOptions {
@@ -90,7 +107,7 @@ func (a account) options() policy.ClientOptions {
 	}
 }
 
-func (a account) name(kind string) string { return fmt.Sprintf("%s%d", kind, a.made.Add(1)) }
+func (account) name(kind string) string { return fmt.Sprintf("%s%d", kind, shared.names.Add(1)) }
 
 func (a account) service(t *testing.T) *service.Client {
 	t.Helper()
