@@ -12,7 +12,8 @@ import (
 )
 
 // chunkRows are the chunk's row and its marker; both hold the whole chunk, so that the unfinished ones are read without
-// the finished ones.
+// the finished ones. The chunk's row alone is guarded; a marker is put over whatever stands there, for one that was left
+// behind would refuse its insertion for ever.
 func chunkRows(runID string, c migration.Chunk) (chunk, marker row, err error) {
 	chunk, err = newRow(runID, chunkPrefix+c.ID, c)
 	if err != nil {
@@ -148,7 +149,7 @@ func (l *Ledger) withChunks(ctx context.Context, runID string, chunks []migratio
 		case !errors.Is(err, migration.ErrNotFound):
 			return nil, err
 		}
-		changes = append(changes, insert(chunk), insert(marker))
+		changes = append(changes, insert(chunk), put(marker))
 	}
 	return changes, nil
 }
@@ -218,7 +219,7 @@ func (l *Ledger) AddChunks(ctx context.Context, run migration.Run, v migration.V
 			if err != nil {
 				return nil, err
 			}
-			changes = append(changes, insert(row), insert(marker))
+			changes = append(changes, insert(row), put(marker))
 		}
 		return l.withTotals(ctx, run.ID, func(t *migration.Totals) {
 			for _, c := range added {
