@@ -75,19 +75,6 @@ func until(ctx context.Context, base string, enough func(show.Status) bool) (sho
 	}
 }
 
-// timed is how long each of n calls took.
-func timed(n int, do func() error) ([]time.Duration, error) {
-	var took []time.Duration
-	for range n {
-		began := time.Now()
-		if err := do(); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(began))
-	}
-	return took, nil
-}
-
 // median of at least one; the upper one of an even number.
 func median(took []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(took))[len(took)/2]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type order struct {
 	seed     uint64
 	timeline bool
 	limit    time.Duration
+	settings map[string]string // of the app, over the bench's own
 
 	years   int // of the backfill
 	windows int // that the years are cut into
@@ -27,7 +29,7 @@ type order struct {
 }
 
 func readOrder(args []string, out io.Writer) (order, error) {
-	o := order{years: 12, windows: 8, starts: 15, calls: 41, crowd: 50_000, idle: 6}
+	o := order{years: 12, windows: 8, starts: 15, calls: 21, crowd: 50_000, idle: 6}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.dist, "dist", "dist", "the packaged app")
@@ -35,6 +37,15 @@ func readOrder(args []string, out io.Writer) (order, error) {
 	flags.Uint64Var(&o.seed, "seed", 1, "decides the order of the services' work")
 	flags.BoolVar(&o.timeline, "timeline", false, "print every job of the backfill and the times without one")
 	flags.DurationVar(&o.limit, "limit", 10*time.Minute, "give up after this")
+	o.settings = map[string]string{}
+	flags.Func("set", "an app setting of the backfill as NAME=value, to see what it changes; may be repeated", func(text string) error {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return fmt.Errorf("want NAME=value, got %q", text)
+		}
+		o.settings[name] = value
+		return nil
+	})
 	short := flags.Bool("short", false, "fewer windows, chunks and repetitions")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -43,7 +54,7 @@ func readOrder(args []string, out io.Writer) (order, error) {
 		return o, errors.New("flags only, no arguments: see -help")
 	}
 	if *short {
-		o.years, o.windows, o.starts, o.calls, o.crowd, o.idle = 3, 3, 5, 11, 5_000, 3
+		o.years, o.windows, o.starts, o.calls, o.crowd, o.idle = 3, 3, 5, 7, 5_000, 3
 	}
 	if _, err := os.Stat(filepath.Join(o.dist, "host.json")); err != nil {
 		return o, fmt.Errorf("find the packaged app: %w; run make dist", err)

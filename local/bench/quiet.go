@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -16,7 +17,12 @@ const interval = 3 * time.Second
 // quiet follows a source that nobody writes to, and then asks for the status and ticks with few finished chunks and
 // with many.
 func (b *bench) quiet(ctx context.Context) error {
-	s, err := openStage(ctx, b.order.seed)
+	folder, err := os.MkdirTemp("", "fhirferry-bench-*")
+	if err != nil {
+		return fmt.Errorf("make a folder for the emulator: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	s, err := openStage(ctx, b.order.seed, folder)
 	if err != nil {
 		return err
 	}
@@ -48,7 +54,7 @@ func (b *bench) quiet(ctx context.Context) error {
 		return err
 	}
 	s.leave()
-	return b.crowd(ctx, s)
+	return b.crowd(ctx, s, folder)
 }
 
 // idleSource counts what a source without writes is asked.
@@ -72,81 +78,84 @@ func (b *bench) idleSource(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// settled waits for a moment without an open round, so that no nudge of one is left behind.
+// settled waits for a moment without a chunk under way.
 func settled(ctx context.Context, s *stage) error {
 	_, err := until(ctx, s.host.URL(), func(st show.Status) bool { return st.Open() == 0 })
 	return err
 }
 
-// crowd compares a status and a tick with few finished chunks and with many. The handler runs without a host here, and
-// FERRY_INTERVAL is so long that a tick finds nothing to do.
-func (b *bench) crowd(ctx context.Context, s *stage) error {
-	p, err := launch(ctx, b.order.dist, s.settings(map[string]string{
-		"FERRY_INTERVAL": "24h", "FERRY_SETTLE": "1s", "FERRY_SCHEDULE": "* * * * * *", "FERRY_CHUNK_LIMIT": "30",
-	}), b.log)
+// crowd compares a status and a tick with few finished chunks and with many.
+func (b *bench) crowd(ctx context.Context, s *stage, folder string) error {
+	few, err := b.look(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	rows, err := openRows(ctx, s)
+	s.azurite.Stop()
+	if err := multiply(folder, b.order.crowd); err != nil {
+		return err
+	}
+	if err := s.store(ctx, b.order.seed, folder); err != nil {
+		return err
+	}
+	many, err := b.look(ctx, s)
 	if err != nil {
 		return err
 	}
-	few, err := b.look(ctx, s, p, rows)
-	if err != nil {
-		return err
+	for _, of := range []struct {
+		name      string
+		few, many cost
+	}{{"GET /api/migration", few.status, many.status}, {"one tick", few.tick, many.tick}} {
+		b.add(fmt.Sprintf("%s with %d finished chunks, without storage", of.name, b.order.crowd),
+			fmt.Sprintf("%s, with few %s", millis(of.many.own), millis(of.few.own)), "as with few")
+		b.add("  table operations and bytes read", fmt.Sprintf("%.1f and %.0f, with few %.1f and %.0f",
+			of.many.operations, of.many.bytes, of.few.operations, of.few.bytes), "as with few")
+		b.add("  in the emulator", fmt.Sprintf("%s, with few %s", millis(of.many.storage), millis(of.few.storage)), "")
 	}
-	b.say("writing %d finished chunks", b.order.crowd)
-	if err := rows.multiply(ctx, b.order.crowd); err != nil {
-		return err
-	}
-	many, err := b.look(ctx, s, p, rows)
-	if err != nil {
-		return err
-	}
-	pair := func(a, b time.Duration) string { return fmt.Sprintf("%s, with few %s", millis(b), millis(a)) }
-	b.add(fmt.Sprintf("GET /api/migration with %d finished chunks", b.order.crowd), pair(few.status, many.status), "as with few")
-	b.add("  storage operations", fmt.Sprintf("%s, with few %s", many.statusOps, few.statusOps), "as with few")
-	b.add(fmt.Sprintf("one tick with %d finished chunks", b.order.crowd), pair(few.tick, many.tick), "as with few")
-	b.add("  storage operations", fmt.Sprintf("%s, with few %s", many.tickOps, few.tickOps), "as with few")
-	b.add("  the emulator's own search for unfinished chunks", pair(few.search, many.search), "")
-	b.note("Status and tick: medians of %d calls. A status and a tick each search the run's partition once for its unfinished rows;"+
-		" the emulator reads the whole table for that, where Azure reads a range of keys. The line above shows what of it is the emulator's.", b.order.calls)
+	b.note("Status and tick: medians of %d calls each, the handler without a host. The emulator goes through all rows of a partition for every row that"+
+		" it finds, where Azure follows a key: its time grows with the rows, and is shown apart.", b.order.calls)
 	return nil
 }
 
-// costs of a status, of a tick, and of the search that both make.
-type costs struct {
-	status, tick, search time.Duration
-	statusOps, tickOps   string
+// cost of one call.
+type cost struct {
+	operations, bytes float64       // mean, of the table service
+	storage, own      time.Duration // medians: within the table service, and the rest
 }
 
-func (b *bench) look(ctx context.Context, s *stage, p *process, rows *rows) (c costs, err error) {
-	measure := func(do func() error) (time.Duration, string, error) {
-		before := s.counts()
-		took, err := timed(b.order.calls, do)
-		if err != nil {
-			return 0, "", err
+// look measures a status and a tick. FERRY_INTERVAL is so long that the tick finds nothing to do.
+func (b *bench) look(ctx context.Context, s *stage) (c struct{ status, tick cost }, err error) {
+	m, through, stop, err := openMeter(ctx, s.azurite.ConnectionString())
+	if err != nil {
+		return c, err
+	}
+	defer stop()
+	p, err := launch(ctx, b.order.dist, s.settings(map[string]string{
+		"AzureWebJobsStorage": through, "FERRY_INTERVAL": "24h", "FERRY_SETTLE": "1s", "FERRY_CHUNK_LIMIT": "30",
+	}), b.log)
+	if err != nil {
+		return c, err
+	}
+	defer p.stop()
+	measure := func(method, path, body string) (cost, error) {
+		var own, storage []time.Duration
+		first := m.read()
+		for range b.order.calls {
+			before, began := m.read(), time.Now()
+			if _, _, err := call(ctx, method, p.base+path, body, nil); err != nil {
+				return cost{}, err
+			}
+			part := m.read().since(before).took
+			own, storage = append(own, time.Since(began)-part), append(storage, part)
 		}
-		return median(took), per(s.counts().since(before).of("table ", "blob ", "queue "), b.order.calls), nil
+		done, n := m.read().since(first), float64(b.order.calls)
+		return cost{float64(done.operations) / n, float64(done.bytes) / n, median(storage), median(own)}, nil
 	}
-	c.status, c.statusOps, err = measure(func() error {
-		_, _, err := call(ctx, http.MethodGet, p.base+"/api/migration", "", nil)
-		return err
-	})
-	if err != nil {
+	if _, _, err = call(ctx, http.MethodGet, p.base+"/api/migration", "", nil); err != nil { // opens connections
 		return c, err
 	}
-	c.tick, c.tickOps, err = measure(func() error {
-		_, _, err := call(ctx, http.MethodPost, p.base+"/tick", `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`, nil)
-		return err
-	})
-	if err != nil {
+	if c.status, err = measure(http.MethodGet, "/api/migration", ""); err != nil {
 		return c, err
 	}
-	c.search, _, err = measure(func() error {
-		_, err := rows.search(ctx, "u_", "u`", 0)
-		return err
-	})
+	c.tick, err = measure(http.MethodPost, "/tick", `{"Data":{"timer":{"IsPastDue":false}},"Metadata":{}}`)
 	return c, err
 }

@@ -20,8 +20,9 @@ const (
 	// stepEvery is how often the simulated services do what has fallen due.
 	stepEvery = 10 * time.Millisecond
 	// workRate is how many resources of a kilobyte a worker of a service moves per second of real time: low, so that
-	// few resources make jobs of minutes.
-	workRate = 0.5
+	// few resources make jobs of minutes. Jobs stay below ten polls, from where waits grow by parts of a second that a
+	// nudge rounds up.
+	workRate = 0.6
 )
 
 // stage is the storage emulator, the two FHIR services and the app in a host.
@@ -30,25 +31,24 @@ type stage struct {
 	proxies             *azurite.Proxies
 	source, destination *fhirsim.Server
 	urls                [2]string // of the two
+	staging             string    // where the run's files lie; it keeps the name when the emulator is started again
 	host                *funchost.Host
 	closers             []func()
 }
 
-func openStage(ctx context.Context, seed uint64) (_ *stage, err error) {
+// openStage starts storage and services. The emulator keeps its data in the folder, or in its memory when there is
+// none.
+func openStage(ctx context.Context, seed uint64, folder string) (_ *stage, err error) {
 	s := &stage{}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.azurite, err = azurite.Start(ctx, azurite.Options{InMemory: true}); err != nil {
+	if err = s.store(ctx, seed, folder); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, s.azurite.Stop)
-	if s.proxies, err = s.azurite.StartProxies(seed); err != nil {
-		return nil, err
-	}
-	s.closers = append(s.closers, s.proxies.Stop)
+	s.staging = s.azurite.BlobEndpoint()
 	blobs, err := fhirsim.NewAzureBlobs(s.azurite.ConnectionString())
 	if err != nil {
 		return nil, err
@@ -64,6 +64,19 @@ func openStage(ctx context.Context, seed uint64) (_ *stage, err error) {
 		}
 	}
 	return s, nil
+}
+
+// store starts the emulator with a proxy before each service.
+func (s *stage) store(ctx context.Context, seed uint64, folder string) (err error) {
+	if s.azurite, err = azurite.Start(ctx, azurite.Options{Dir: folder, InMemory: folder == ""}); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.azurite.Stop)
+	if s.proxies, err = s.azurite.StartProxies(seed); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.proxies.Stop)
+	return nil
 }
 
 func (s *stage) serve(server *fhirsim.Server) (string, error) {
@@ -91,7 +104,7 @@ func (s *stage) settings(extra map[string]string) []string {
 		"FERRY_SOURCE_URL":         s.urls[0],
 		"FERRY_DESTINATION_URL":    s.urls[1],
 		// The source writes to staging directly, and names its files by that address.
-		"FERRY_STAGING_URL":        s.azurite.BlobEndpoint(),
+		"FERRY_STAGING_URL":        s.staging,
 		"FERRY_STAGING_CONNECTION": s.azurite.ConnectionString(),
 		"FERRY_AUTH":               "none",
 		"FERRY_SCHEDULE":           "*/2 * * * * *",
@@ -177,6 +190,15 @@ func (s *stage) fill(first, last time.Time, n int) error {
 		return fmt.Errorf("load the source: %w", err)
 	}
 	return nil
+}
+
+// arrived is the number of versions that the destination holds.
+func (s *stage) arrived() int {
+	total := 0
+	for _, n := range s.destination.Counts() {
+		total += n
+	}
+	return total
 }
 
 // wait returns false when ctx ended first.

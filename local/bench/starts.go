@@ -9,7 +9,7 @@ import (
 
 // starts measures how long the handler takes from its start to the first answered GET /.
 func (b *bench) starts(ctx context.Context) error {
-	s, err := openStage(ctx, b.order.seed)
+	s, err := openStage(ctx, b.order.seed, "")
 	if err != nil {
 		return err
 	}
