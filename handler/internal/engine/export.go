@@ -129,7 +129,10 @@ func (v *visit) split(ctx context.Context, fault *fhir.Error) error {
 func (v *visit) seeManifest(ctx context.Context, content []byte) error {
 	manifest, err := fhir.ParseManifest(content)
 	if err != nil {
-		return v.oddAnswer(ctx, v.chunk.Export, "read the export's manifest", err)
+		if derr := v.chunk.ManifestDoubted(); derr != nil {
+			return derr
+		}
+		return v.unlessStalled(ctx, func() error { return v.oddAnswer(ctx, v.chunk.Export, "read the export's manifest", err) })
 	}
 	digest := manifest.Digest()
 	name := fmt.Sprintf("manifests/%s/%d-%s.json", v.chunk.ID, v.chunk.Export.Attempt, digest[:16])
@@ -208,10 +211,12 @@ func (v *visit) doubtShort(ctx context.Context, sum int64, detail string) error 
 // proveEmpty returns nil when the chunk is proven to be empty; else it has saved what happens instead.
 func (v *visit) proveEmpty(ctx context.Context) error {
 	if !v.run.ExportOnly {
-		n, counted, err := v.countChunk(ctx)
+		n, err := v.countChunk(ctx)
 		switch {
-		case err == nil && counted && n == 0:
+		case err == nil && n == 0:
 			return nil
+		case errors.Is(err, errYield):
+			return err
 		case deprecated(err):
 			run, err := v.markExportOnly(ctx, v.run.ID)
 			if err != nil {
@@ -223,7 +228,7 @@ func (v *visit) proveEmpty(ctx context.Context) error {
 				return err
 			}
 			return errYield
-		case counted && v.run.Settings.Comparable():
+		case v.run.Settings.Comparable():
 			reason := fmt.Sprintf("the export is empty where the source counts %d versions", n)
 			if err := v.lost(ctx, reason, reason); err != nil {
 				return err
@@ -245,25 +250,34 @@ func (v *visit) proveEmpty(ctx context.Context) error {
 }
 
 // countChunk counts the chunk's own types: the whole server first, whose zero proves every type's, then without the
-// SearchParameter resources, which are not moved, then type by type. Counted is false when the visit's time is up
-// before an answer is certain.
-func (v *visit) countChunk(ctx context.Context) (n int64, counted bool, err error) {
-	all, err := v.count(ctx, v.run, "", v.chunk.Window)
-	if err != nil || all == 0 {
-		return all, true, err
+// SearchParameter resources, which are not moved, then type by type. When the visit's time is up it saves how many types
+// are known to be empty and yields: what was empty in a settled window stays so, and the next visit asks the rest.
+func (v *visit) countChunk(ctx context.Context) (int64, error) {
+	if v.chunk.EmptyTypes == 0 {
+		all, err := v.count(ctx, v.run, "", v.chunk.Window)
+		if err != nil || all == 0 {
+			return all, err
+		}
+		parameters, err := v.count(ctx, v.run, searchParameter, v.chunk.Window)
+		if err != nil || all == parameters {
+			return 0, err
+		}
 	}
-	parameters, err := v.count(ctx, v.run, searchParameter, v.chunk.Window)
-	if err != nil || all == parameters {
-		return 0, true, err
-	}
-	for _, t := range v.chunk.ResourceTypes {
+	for v.chunk.EmptyTypes < len(v.chunk.ResourceTypes) {
 		if !v.roomFor(ctx) {
-			return 0, false, nil
+			if err := v.chunk.Postpone("", v.Now(), v.Now()); err != nil {
+				return 0, err
+			}
+			if err := v.save(ctx, migration.Save{}); err != nil {
+				return 0, err
+			}
+			return 0, errYield
 		}
-		n, err := v.count(ctx, v.run, t, v.chunk.Window)
+		n, err := v.count(ctx, v.run, v.chunk.ResourceTypes[v.chunk.EmptyTypes], v.chunk.Window)
 		if err != nil || n > 0 {
-			return n, true, err
+			return n, err
 		}
+		v.chunk.EmptyTypes++
 	}
-	return 0, true, nil
+	return 0, nil
 }

@@ -71,7 +71,7 @@ func (v *visit) followStalled(ctx context.Context, otherwise func() error) error
 func (v *visit) balance(ctx context.Context, content []byte) error {
 	result, err := fhir.ParseImportResult(content)
 	if err != nil {
-		return v.oddAnswer(ctx, v.chunk.Import, "read the import's result", err)
+		return v.followStalled(ctx, func() error { return v.oddAnswer(ctx, v.chunk.Import, "read the import's result", err) })
 	}
 	sum := sha256.Sum256(content)
 	name := fmt.Sprintf("results/%s/%d-%d-%s.json", v.chunk.ID, v.chunk.Import.Attempt, v.chunk.FilesDone, hex.EncodeToString(sum[:6]))

@@ -338,8 +338,8 @@ func (p *planner) addBatch(ctx context.Context, chunks []migration.Chunk) error 
 		}
 		_, rv, err := p.ledger.AddChunks(ctx, run, v, round, p.version, chunks)
 		if errors.Is(err, migration.ErrConflict) {
-			if _, now, rerr := p.ledger.Round(ctx, run.ID); rerr != nil || now != p.version {
-				return errors.Join(errYield, rerr)
+			if err := p.stillMine(ctx); err != nil {
+				return err
 			}
 			continue // an operator spoke in between: the run's row is read again
 		}
@@ -349,6 +349,19 @@ func (p *planner) addBatch(ctx context.Context, chunks []migration.Chunk) error 
 		p.round, p.version = round, rv
 		return nil
 	}
+}
+
+// stillMine tells which row a refused save was about: the run's, which is read again, or the round's, which ends the
+// visit.
+func (p *planner) stillMine(ctx context.Context) error {
+	_, now, err := p.ledger.Round(ctx, p.run.ID)
+	switch {
+	case errors.Is(err, migration.ErrNotFound) || err == nil && now != p.version:
+		return errYield
+	case err != nil:
+		return fmt.Errorf("read round %d again: %w", p.round.Number, err)
+	}
+	return nil
 }
 
 // live reads the run and makes sure that it may still be planned.

@@ -38,8 +38,8 @@ func (p *planner) leave(ctx context.Context, change func(*migration.Run) []migra
 		run.UpdatedAt = p.Now()
 		err = p.ledger.CloseRound(ctx, run, v, p.version, problems...)
 		if errors.Is(err, migration.ErrConflict) {
-			if _, now, rerr := p.ledger.Round(ctx, run.ID); rerr != nil || now != p.version {
-				return errors.Join(errYield, rerr)
+			if err := p.stillMine(ctx); err != nil {
+				return err
 			}
 			continue
 		}

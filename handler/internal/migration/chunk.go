@@ -112,6 +112,7 @@ type Chunk struct {
 	Imbalance     int      // batches off balance so far; progress does not reset it
 	Throttled     int      // exports that died of throttling
 	EmptySeen     int      // empty exports seen
+	EmptyTypes    int      // of the types, in their order, those counted as empty to prove this attempt's empty export
 	ShortSum      int64    // sum of an export that was below Expected; 0: none seen
 	ETags         ETagForm // of the next import, since the last one died of its etags; empty: as the run has learned
 	RejectsTaken  bool     // set by retry: a chunk with many rejects is accepted

@@ -42,7 +42,7 @@ func (c *Chunk) ExportIntended() error {
 	if err := c.require("export intended", Planned); err != nil {
 		return err
 	}
-	c.Export = Job{Attempt: c.Export.Attempt + 1}
+	c.Export, c.EmptyTypes = Job{Attempt: c.Export.Attempt + 1}, 0
 	return nil
 }
 
@@ -71,6 +71,15 @@ func (c *Chunk) ManifestSeen(digest string, now, next time.Time) error {
 	c.Export.Answers++
 	c.NotBefore, c.UpdatedAt, c.LastError = next, now, ""
 	c.Export.ProgressAt = now
+	return nil
+}
+
+// ManifestDoubted takes the belief in the answers so far away: a 200 came that is no manifest (invariant 10).
+func (c *Chunk) ManifestDoubted() error {
+	if err := c.require("manifest doubted", Exporting); err != nil {
+		return err
+	}
+	c.Export.Answers, c.Export.Digest = 0, ""
 	return nil
 }
 
