@@ -17,14 +17,14 @@ const deaths = 50
 func TestHandlerKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plan{seed: 21, settings: map[string]string{
-		"FERRY_REQUEST_TIMEOUT": "1s", "FERRY_CONFIRMATIONS": "3", "FERRY_INTERVAL": "3s"}})
+		"FERRY_REQUEST_TIMEOUT": "2s", "FERRY_CONFIRMATIONS": "3", "FERRY_INTERVAL": "3s"}})
 	w.start(1)
 	w.verb("start", nil)
 	stopWriter := w.write(4)
 	var killed atomic.Int64
 	stopKilling := w.killing(&killed)
 	var last status
-	w.poll(patience, func() bool {
+	w.poll(2*patience, func() bool {
 		last = w.look()
 		return killed.Load() >= deaths
 	}, func() string { return fmt.Sprintf("only %d kills: %s", killed.Load(), display(last)) })
