@@ -98,7 +98,8 @@ func (b *bench) idleness(whole span, jobs []fhirsim.JobInfo) {
 	lead, tail := work.from.Sub(whole.from), whole.to.Sub(work.to)
 	b.add("  before the first job, between jobs, after the last one", fmt.Sprintf("%s, %s, %s",
 		seconds(lead), seconds(sum(idle)-lead-tail), seconds(tail)), "")
-	b.add("  while exports, while imports could run", fmt.Sprintf("%s, %s", b.rest(jobs, "export"), b.rest(jobs, "import")), "")
+	b.add("  from the first job to the last", percent(sum(idle)-lead-tail, work.length()), "")
+	b.add("  without an export, without an import, from first to last", fmt.Sprintf("%s, %s", b.rest(jobs, "export"), b.rest(jobs, "import")), "")
 	exports, imports := ofKind(jobs, "export"), ofKind(jobs, "import")
 	b.note("Idle share: everything that takes time is %.0f times faster than real: polls of 30 s take 1 s, and the %d exports a median of %s,"+
 		" the %d imports %s (that is %.1f and %.1f min; %.0f and %.0f polls). Requests, storage and the handler are not slower in turn, so"+

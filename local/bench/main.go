@@ -41,16 +41,19 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	defer log.Close()
 	b := &bench{order: o, log: log, out: out, began: time.Now()}
 	for _, part := range []struct {
-		name string
-		run  func(context.Context) error
+		name, text string
+		run        func(context.Context) error
 	}{
-		{"start-up of the handler", b.starts},
-		{"backfill", b.backfill},
-		{"idle source, status and tick", b.quiet},
+		{"starts", "start-up of the handler", b.starts},
+		{"backfill", "a backfill", b.backfill},
+		{"quiet", "an idle source, status and tick", b.quiet},
 	} {
-		b.say("measuring: %s", part.name)
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		b.say("measuring: %s", part.text)
 		if err := part.run(ctx); err != nil {
-			return fmt.Errorf("measure %s: %w", part.name, err)
+			return fmt.Errorf("measure %s: %w", part.text, err)
 		}
 	}
 	b.conclude()

@@ -18,6 +18,7 @@ type order struct {
 	seed     uint64
 	timeline bool
 	limit    time.Duration
+	only     string            // part to measure; empty: all
 	settings map[string]string // of the app, over the bench's own
 
 	years   int // of the backfill
@@ -37,6 +38,7 @@ func readOrder(args []string, out io.Writer) (order, error) {
 	flags.Uint64Var(&o.seed, "seed", 1, "decides the order of the services' work")
 	flags.BoolVar(&o.timeline, "timeline", false, "print every job of the backfill and the times without one")
 	flags.DurationVar(&o.limit, "limit", 10*time.Minute, "give up after this")
+	flags.StringVar(&o.only, "only", "", "measure one part only: starts, backfill or quiet")
 	o.settings = map[string]string{}
 	flags.Func("set", "an app setting of the backfill as NAME=value, to see what it changes; may be repeated", func(text string) error {
 		name, value, ok := strings.Cut(text, "=")
