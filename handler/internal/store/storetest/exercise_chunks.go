@@ -135,6 +135,8 @@ func examineSlotsByState(t *testing.T, open func(*testing.T) ExamLedger) {
 		{"gives it back at rest", migration.Exported, migration.SlotByState, none, none},
 		{"has none to give back", migration.Exported, migration.SlotByState, none, none},
 		{"takes one of the other kind", migration.Exported, migration.SlotTake, migration.ImportJob, migration.ImportJob},
+		{"gives that back at rest", migration.Exported, migration.SlotByState, none, none},
+		{"takes it again", migration.Exported, migration.SlotTake, migration.ImportJob, migration.ImportJob},
 		{"keeps that in flight", migration.Importing, migration.SlotByState, none, migration.ImportJob},
 		{"keeps it with files left", migration.Exported, migration.SlotKeep, none, migration.ImportJob},
 		{"in flight again", migration.Importing, migration.SlotByState, none, migration.ImportJob},
