@@ -38,6 +38,7 @@ type plan struct {
 	seed       uint64
 	generation fhirsim.Generation
 	resources  int
+	scale      float64 // how long the services take as a share of the real time
 	settings   map[string]string
 }
 
@@ -66,15 +67,18 @@ func newWorld(t *testing.T, p plan) *world {
 	if p.generation == 0 {
 		p.generation = fhirsim.Gen1
 	}
-	w.source, w.sourceURL = w.serve(fhirsim.Options{Generation: p.generation, Blobs: blobs, Scale: scale, Seed: p.seed})
-	w.destination, w.destinationURL = w.serve(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs, Scale: scale, Seed: p.seed + 1})
+	if p.scale == 0 {
+		p.scale = scale
+	}
+	w.source, w.sourceURL = w.serve(fhirsim.Options{Generation: p.generation, Blobs: blobs, Scale: p.scale, Seed: p.seed})
+	w.destination, w.destinationURL = w.serve(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs, Scale: p.scale, Seed: p.seed + 1})
 	w.settings = w.defaults()
 	maps.Copy(w.settings, p.settings)
 	w.load(p)
 	return w
 }
 
-// scale is how long the services take as a share of the real time: the 15 s of an export's quiet period are 45 ms.
+// scale is the usual plan.scale: the 15 s of an export's quiet period are 45 ms.
 const scale = 0.003
 
 // serve opens one service and keeps its jobs going until the test ends.
