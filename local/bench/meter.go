@@ -46,7 +46,7 @@ func openMeter(ctx context.Context, connection string) (m *meter, through string
 	}
 	m = &meter{addr: listener.Addr().String()}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: &httputil.ReverseProxy{
-		Director:  func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", target.Host }, // signatures do not cover the host
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", target.Host }, // signatures do not cover the host
 		Transport: m,
 	}}
 	var serving sync.WaitGroup

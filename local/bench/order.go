@@ -30,7 +30,7 @@ type order struct {
 }
 
 func readOrder(args []string, out io.Writer) (order, error) {
-	o := order{years: 12, windows: 8, starts: 15, calls: 21, crowd: 50_000, idle: 6}
+	o := order{years: 12, windows: 8, starts: 15, calls: 21, crowd: 50_000, idle: 5}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.dist, "dist", "dist", "the packaged app")
