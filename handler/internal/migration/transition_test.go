@@ -43,7 +43,7 @@ func chunkIn(s State) Chunk {
 	return c
 }
 
-// event is one column-independent row of the table: what happens, and the state it leads to from each state it fits.
+// tableEvent is a row of the table: what happens, and the state it leads to from each state it fits.
 type tableEvent struct {
 	name string
 	do   func(*Chunk) error
@@ -66,6 +66,7 @@ func tableEvents() []tableEvent {
 		{"ExportAccepted", func(c *Chunk) error { return c.ExportAccepted("https://source/export/2", instant(), next) },
 			map[State]State{Planned: Exporting}},
 		{"ManifestSeen", func(c *Chunk) error { return c.ManifestSeen("digest", instant(), next) }, toItself(Exporting)},
+		{"ManifestDoubted", (*Chunk).ManifestDoubted, toItself(Exporting)},
 		{"ExportCompleted", func(c *Chunk) error {
 			return c.ExportCompleted(Believed{Manifest: "m", Files: 2, Lines: 80}, instant())
 		}, map[State]State{Exporting: Exported}},

@@ -1,9 +1,6 @@
 package migration
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Valid names what makes a row impossible; empty: nothing. It knows nothing but the row.
 func Valid(c Chunk) string {
@@ -16,9 +13,9 @@ func Valid(c Chunk) string {
 		{!c.Window.Empty(), "empty window"},
 		{slices.Contains(States(), c.State), "unknown state"},
 		{c.Attempts >= 0 && c.Imbalance >= 0 && c.Throttled >= 0 && c.EmptySeen >= 0, "negative counter"},
-		{c.FilesDone >= 0 && c.FilesNow >= 0 && c.FilesDone+c.FilesNow <= c.Files, fmt.Sprintf("files %d done, %d now of %d", c.FilesDone, c.FilesNow, c.Files)},
+		{c.FilesDone >= 0 && c.FilesNow >= 0 && c.FilesDone+c.FilesNow <= c.Files, "more files done or in flight than there are"},
 		{c.Resources.Imported >= 0 && c.Resources.Rejected >= 0 && c.Resources.Skipped >= 0 && c.Resources.Exported >= 0, "negative tally"},
-		{c.Resources.Imported+c.Resources.Rejected+c.Resources.Skipped <= c.Resources.Exported, fmt.Sprintf("more lines told than exported: %+v", c.Resources)},
+		{c.Resources.Imported+c.Resources.Rejected+c.Resources.Skipped <= c.Resources.Exported, "more lines told than exported"},
 		{c.Manifest != "" || c.Files == 0 && c.Resources == Tally{}, "files or lines of no manifest"},
 		{c.State != Planned || c.Manifest == "", "planned with a believed manifest"},
 		{c.State != Exporting || c.Export.Attempt > 0 && c.Export.StatusURL != "" && c.Manifest == "", "exporting without a job of an attempt, or with a manifest"},
@@ -28,9 +25,8 @@ func Valid(c Chunk) string {
 		{c.State != Importing || c.Import.Body != "" && c.Import.StatusURL != "" && c.Import.Attempt > 0 && c.FilesNow > 0 && c.Manifest != "",
 			"importing without a body, a job or files"},
 		{c.State != Imported || c.FilesDone == c.Files && c.FilesNow == 0, "imported with files left"},
-		{c.State != Imported || c.Resources.Imported+c.Resources.Rejected+c.Resources.Skipped == c.Resources.Exported,
-			fmt.Sprintf("imported off balance: %+v", c.Resources)},
-		{c.State == Failed || c.Batch == Tally{}, "a batch to take back that is not failed"},
+		{c.State != Imported || c.Resources.Imported+c.Resources.Rejected+c.Resources.Skipped == c.Resources.Exported, "imported off balance"},
+		{c.State == Failed || c.State == Cancelled || c.Batch == Tally{}, "a batch to take back that has not failed"},
 		{len([]rune(c.LastError)) <= 1000, "an error text that no row can hold"},
 	}
 	for _, check := range checks {

@@ -15,12 +15,15 @@ type hand struct {
 	now   time.Time
 }
 
+// eventCount is how many events a byte chooses from.
+const eventCount = 25
+
 // event applies the event that the byte names, with arg choosing its arguments.
 func (h *hand) event(b, arg byte) error {
 	c, l := &h.chunk, someLimits()
 	h.now = h.now.Add(time.Duration(arg) * time.Second)
 	next := h.now.Add(time.Duration(arg%7) * time.Minute)
-	switch b % 22 {
+	switch b % eventCount {
 	case 0:
 		return c.Claim(h.now, next)
 	case 1:
@@ -67,6 +70,12 @@ func (h *hand) event(b, arg byte) error {
 		return c.ShortDoubted(int64(arg), "short", h.now, next, l)
 	case 20:
 		return c.ExportThrottled("429", h.now, next, l)
+	case 21:
+		return c.ManifestDoubted()
+	case 22:
+		return c.ImportMissedETag(QuotedETags, "412", h.now, next, l)
+	case 23:
+		return c.ImportStalled("stalled", h.now, next)
 	default:
 		return c.Progressed(int64(arg), h.now, next)
 	}
@@ -109,6 +118,7 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte{1, 0, 2, 0, 4, 3, 7, 1, 8, 0, 10, 0, 7, 1, 8, 0, 10, 0, 1, 0, 2, 0, 4, 1, 7, 0, 8, 0, 10, 0, 17, 0})
 	f.Add([]byte{1, 0, 2, 0, 4, 3, 7, 1, 8, 0, 9, 0, 7, 0, 8, 0, 6, 0, 14, 0, 15, 0, 0, 0})
 	f.Add([]byte{2, 0, 13, 0, 8, 0, 1, 0, 2, 0, 13, 0, 2, 0, 20, 0, 5, 0})
+	f.Add([]byte{1, 0, 2, 0, 3, 1, 21, 0, 24, 9, 4, 2, 7, 1, 8, 0, 23, 0, 22, 0, 7, 1, 8, 0, 9, 0})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		h := &hand{chunk: NewChunk([]string{"A", "B"}, someWindow(), 100, instant()), now: instant()}
 		for i := 0; i+1 < len(steps) && i < 2000; i += 2 {
