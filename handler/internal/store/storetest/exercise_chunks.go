@@ -129,6 +129,8 @@ func examineSlotsByState(t *testing.T, open func(*testing.T) ExamLedger) {
 		holding migration.JobKind
 	}{
 		{"takes one before the kick-off", migration.Planned, migration.SlotTake, migration.ExportJob, migration.ExportJob},
+		{"starts nothing after all", migration.Planned, migration.SlotByState, none, none},
+		{"takes one again", migration.Planned, migration.SlotTake, migration.ExportJob, migration.ExportJob},
 		{"takes the one it has", migration.Planned, migration.SlotTake, migration.ExportJob, migration.ExportJob},
 		{"keeps it when told so", migration.Planned, migration.SlotKeep, none, migration.ExportJob},
 		{"keeps it in flight", migration.Exporting, migration.SlotByState, none, migration.ExportJob},
