@@ -30,7 +30,7 @@ type Ledger interface {
 	// SaveRound replaces the round; ErrConflict.
 	SaveRound(ctx context.Context, runID string, round migration.Round, v Version, problems ...migration.Problem) (Version, error)
 	// AddChunks inserts chunks of the round's plan that are not there yet and saves the round, with the run's version
-	// checked and renewed, in one transaction; at most ChunksAtOnce chunks. Chunks that are there already, in any
+	// checked and renewed, in one transaction; at most 48 chunks, two rows each. Chunks that are there already, in any
 	// state, are left alone. ErrConflict.
 	AddChunks(ctx context.Context, run migration.Run, v Version, round migration.Round, rv Version, chunks []migration.Chunk) (Version, Version, error)
 	// CloseRound removes the round and saves the run (its frontier moved, or its end), in one transaction; ErrConflict.

@@ -93,6 +93,20 @@ type Save struct {
 	Problems []Problem
 }
 
+// SlotKind tells which kind of slots the save touches, if any: the one it takes, or the one that the chunk may give back
+// by the state it had before.
+func (s Save) SlotKind(before Chunk) (kind JobKind, touched bool) {
+	switch {
+	case s.Slot == SlotKeep || s.Slot == SlotByState && s.Chunk.State.InFlight():
+		return "", false
+	case s.Slot == SlotTake:
+		return s.Kind, true
+	case before.State == Exported || before.State == Importing:
+		return ImportJob, true
+	}
+	return ExportJob, true
+}
+
 // StagedFile is a file in the staging container. ETag is as the storage service gives it, with its quotes.
 type StagedFile struct {
 	Name string // within the container

@@ -156,15 +156,9 @@ func (l *Ledger) withChunks(ctx context.Context, runID string, chunks []migratio
 
 // withSlot adds what the save does with the chunk's slot.
 func (l *Ledger) withSlot(ctx context.Context, runID string, before migration.Chunk, s migration.Save, changes []change) ([]change, error) {
-	if s.Slot == migration.SlotKeep || s.Slot == migration.SlotByState && s.Chunk.State.InFlight() {
+	kind, touched := s.SlotKind(before)
+	if !touched {
 		return changes, nil
-	}
-	kind := s.Kind
-	if s.Slot == migration.SlotByState {
-		kind = migration.ExportJob
-		if before.State == migration.Exported || before.State == migration.Importing {
-			kind = migration.ImportJob
-		}
 	}
 	slots, old, err := l.slots(ctx, runID, kind)
 	if err != nil {

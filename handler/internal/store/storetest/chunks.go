@@ -51,15 +51,9 @@ func (l *Ledger) SaveChunk(_ context.Context, runID string, s migration.Save) (m
 }
 
 func (l *Ledger) useSlot(r *run, before migration.Chunk, s migration.Save) error {
-	if s.Slot == migration.SlotKeep || s.Slot == migration.SlotByState && s.Chunk.State.InFlight() {
+	kind, touched := s.SlotKind(before)
+	if !touched {
 		return nil
-	}
-	kind := s.Kind
-	if s.Slot == migration.SlotByState {
-		kind = migration.ExportJob
-		if before.State == migration.Exported || before.State == migration.Importing {
-			kind = migration.ImportJob
-		}
 	}
 	slots := r.slots[kind].value
 	slots.Holders = slices.Clone(slots.Holders)
