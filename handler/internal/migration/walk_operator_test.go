@@ -114,7 +114,8 @@ func (p *process) say(verb Verb) error {
 		return p.retry(pt)
 	case VerbCutOver:
 		if p.cutAt.IsZero() {
-			p.cutAt = p.world.now // the source is read-only from now on
+			p.source.write(p.sourceNow()) // at the last moment
+			p.cutAt = p.world.now         // the source is read-only from now on
 		}
 		if source, err = p.date(); err != nil {
 			return err
