@@ -260,15 +260,9 @@ func (p *process) saveChunk(pt *part, s Save) (next Version, err error) {
 
 // saveSlot is what a save does with the chunk's slot (invariant 15).
 func (p *process) saveSlot(pt *part, before Chunk, s Save) error {
-	if s.Slot == SlotKeep {
+	kind, touched := s.SlotKind(before)
+	if !touched {
 		return nil
-	}
-	kind := s.Kind
-	if s.Slot == SlotByState {
-		kind = ExportJob
-		if before.State == Exported || before.State == Importing {
-			kind = ImportJob
-		}
 	}
 	slots := pt.slots[kind]
 	if s.Slot == SlotTake {
@@ -276,7 +270,7 @@ func (p *process) saveSlot(pt *part, before Chunk, s Save) error {
 			p.met("no slot")
 			return err
 		}
-	} else if s.Chunk.State.InFlight() || !slots.Release(s.Chunk.ID) {
+	} else if !slots.Release(s.Chunk.ID) {
 		return nil
 	}
 	pt.slots[kind], pt.slotsV[kind] = slots, p.ledger.version()
