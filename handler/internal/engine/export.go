@@ -37,7 +37,10 @@ func (v *visit) startExport(ctx context.Context) error {
 		return err
 	}
 	if err := v.moved(ctx, migration.Planned, migration.Save{}); err != nil {
-		return errors.Join(err, v.dropExport(ctx, statusURL))
+		if errors.Is(err, migration.ErrConflict) {
+			return errors.Join(err, v.dropExport(ctx, statusURL))
+		}
+		return err // the save may have succeeded, and then the row follows this job
 	}
 	return v.recovered(ctx, slots)
 }

@@ -41,6 +41,10 @@ func (e *Engine) visitRound(ctx context.Context, run migration.Run) error {
 	if err := p.save(ctx); err != nil {
 		return yielded(err)
 	}
+	// After the claim: what an earlier visit of this round has learned, the resource types above all, is in the run.
+	if p.run, _, err = p.live(ctx); err != nil {
+		return yielded(err)
+	}
 	if round.Kind == migration.Closing {
 		err = p.finish(ctx)
 	} else {

@@ -160,6 +160,9 @@ func (e *Engine) freeSlots(ctx context.Context, run migration.Run, kind migratio
 	if len(stale) == 0 {
 		return slots, nil
 	}
+	if err := e.fence(ctx, run.ID, slots, stale); err != nil {
+		return slots, err
+	}
 	// A chunk may have taken its slot since the list was read. So each is read again after the slots row: a chunk that
 	// takes, or keeps, a slot saves its own row and the slots row together, and either is seen here.
 	var failure error
@@ -181,6 +184,28 @@ func (e *Engine) freeSlots(ctx context.Context, run migration.Run, kind migratio
 		return slots, fmt.Errorf("take back %s slots: %w", kind, err)
 	}
 	return slots, nil
+}
+
+// fence renews the rows of chunks whose slots are about to be taken back, so that a visit that has outlived its claim
+// meets a conflict and cannot go in flight without a slot (invariants 6 and 15).
+func (e *Engine) fence(ctx context.Context, runID string, slots migration.Slots, stale []string) error {
+	for _, id := range stale {
+		chunk, v, err := e.ledger.Chunk(ctx, runID, id)
+		if errors.Is(err, migration.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read chunk %s: %w", id, err)
+		}
+		if !chunk.State.Unfinished() || !slices.Contains(slots.Stale([]migration.Chunk{chunk}, e.Now()), id) {
+			continue
+		}
+		_, err = e.ledger.SaveChunk(ctx, runID, migration.Save{Chunk: chunk, Version: v, Now: e.Now()})
+		if err != nil && !errors.Is(err, migration.ErrConflict) {
+			return fmt.Errorf("fence chunk %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // reread returns those of the chunks that are still unfinished, as they are now.
