@@ -191,7 +191,7 @@ func (v *visit) gate(ctx context.Context, kind migration.JobKind) (migration.Slo
 	if err != nil {
 		return slots, false, fmt.Errorf("list unfinished chunks: %w", err)
 	}
-	gate := migration.GateOf(run, unfinished)
+	gate := migration.GateOf(run, unfinished, v.limits.Limits, v.Now())
 	if kind == migration.ExportJob {
 		return slots, gate.Exports && migration.MayExport(v.chunk, unfinished, slots, v.limits.Limits, v.Now()), nil
 	}

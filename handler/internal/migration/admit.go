@@ -128,10 +128,12 @@ func (c Chunk) Next(r Run, g Gate) Action {
 // Gate says which kick-offs are allowed at all (invariant 9).
 type Gate struct{ Exports, Imports bool }
 
-// GateOf closes both gates while the run is paused, halted (a chunk has failed) or over.
-func GateOf(r Run, unfinished []Chunk) Gate {
+// GateOf closes both gates while the run is paused, halted (a chunk has failed) or over, and before its custom search
+// parameters have been moved: what is imported after them is indexed as it is written (contract 8.3).
+func GateOf(r Run, unfinished []Chunk, l Limits, now time.Time) Gate {
 	halted := slices.ContainsFunc(unfinished, func(c Chunk) bool { return c.State == Failed })
-	open := !r.Ended() && !r.StopAsked && !r.Paused && !halted
+	awaited := l.SearchParameters && r.ParametersAt.IsZero()
+	open := !r.Ended() && !r.StopAsked && !r.Paused && !halted && !awaited
 	return Gate{Exports: open, Imports: open}
 }
 
@@ -183,7 +185,7 @@ func Admit(r Run, unfinished []Chunk, exports, imports Slots, l Limits, now time
 		return ids
 	}
 	waiting := ahead(sorted)
-	gate := GateOf(r, sorted)
+	gate := GateOf(r, sorted, l, now)
 	for _, c := range sorted {
 		switch c.Next(r, gate) {
 		case CheckExport, CheckImport:

@@ -142,11 +142,14 @@ func TestNext(t *testing.T) {
 		run        Run
 		unfinished []Chunk
 		want       bool
+		limits     Limits
 	}{
-		"running": {Run{}, nil, true}, "cut over": {Run{CutOverAsked: true}, nil, true}, "paused": {Run{Paused: true}, nil, false},
-		"halted": {Run{}, failed, false}, "stopping": {Run{StopAsked: true}, nil, false}, "ended": {ended, nil, false},
+		"running": {want: true}, "cut over": {run: Run{CutOverAsked: true}, want: true}, "paused": {run: Run{Paused: true}},
+		"halted": {unfinished: failed}, "stopping": {run: Run{StopAsked: true}}, "ended": {run: ended},
+		"search parameters awaited": {limits: Limits{SearchParameters: true}},
+		"search parameters moved":   {run: Run{ParametersAt: instant()}, limits: Limits{SearchParameters: true}, want: true},
 	} {
-		if got := GateOf(tc.run, tc.unfinished); got != (Gate{tc.want, tc.want}) {
+		if got := GateOf(tc.run, tc.unfinished, tc.limits, instant()); got != (Gate{tc.want, tc.want}) {
 			t.Errorf("%s: got %+v, want %v", name, got, tc.want)
 		}
 	}

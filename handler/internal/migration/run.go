@@ -84,6 +84,7 @@ type Run struct {
 	Exclusive    bool      // the source's _till is exclusive in parallel exports (contract 1.4)
 	ETags        ETagForm  // that the destination takes, learned from imports that end well; empty: not known, quoted
 	ExportOnly   bool      // the source turned out to be deprecated (contract 0.4)
+	ParametersAt time.Time // when the custom search parameters had been moved; zero: not yet
 	Rounds       int       // rounds begun so far; numbers the next
 	NextRound    time.Time // no round earlier than this: the last one found nothing it could plan
 	EndedAt      time.Time

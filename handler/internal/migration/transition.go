@@ -11,6 +11,7 @@ type Limits struct {
 	MaxFailures            int           // consecutive faults before a chunk fails
 	Confirmations          int           // equal manifests before one is believed
 	Poll                   time.Duration // shortest wait between two polls of one job
+	SearchParameters       bool          // custom search parameters are moved too, before the first chunk
 }
 
 func (c *Chunk) illegal(event string) error {

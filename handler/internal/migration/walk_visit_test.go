@@ -114,7 +114,7 @@ func (x *visitor) gate(kind JobKind) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	gate := GateOf(run, unfinished)
+	gate := GateOf(run, unfinished, x.rules.limits, x.clock())
 	if kind == ExportJob {
 		return gate.Exports && MayExport(x.chunk, unfinished, slots, x.rules.limits, x.clock()), nil
 	}
