@@ -57,6 +57,19 @@ type Ledger interface {
 	// Report adds problems to the totals.
 	Report(ctx context.Context, runID string, problems ...migration.Problem) error
 
+	// AddErrand inserts an errand that an operator asked for; ErrExists.
+	AddErrand(ctx context.Context, errand migration.Errand) error
+	// OpenErrand inserts a step together with the run's row (whose version it checks); ErrConflict, ErrExists.
+	OpenErrand(ctx context.Context, run migration.Run, v Version, errand migration.Errand) error
+	// Errand returns an errand of a run, or of migration.Idle; ErrNotFound.
+	Errand(ctx context.Context, runID, id string) (migration.Errand, Version, error)
+	// Errands returns every errand of a run, or of migration.Idle, in the order of their ids.
+	Errands(ctx context.Context, runID string) ([]migration.Errand, error)
+	// SaveErrand replaces an errand; ErrConflict. Problems are added to the totals of its run, which must exist then.
+	SaveErrand(ctx context.Context, errand migration.Errand, v Version, problems ...migration.Problem) (Version, error)
+	// CloseErrand saves a step and its run in one transaction; ErrConflict when either has moved.
+	CloseErrand(ctx context.Context, run migration.Run, v Version, errand migration.Errand, ev Version, problems ...migration.Problem) error
+
 	// PutDocument writes a document once. When one of that name is there already it is returned instead of written:
 	// what is written once is followed.
 	PutDocument(ctx context.Context, runID, name string, content []byte) (kept []byte, err error)

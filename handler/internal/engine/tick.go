@@ -13,11 +13,14 @@ import (
 // Tick decides what is due and nudges. It asks no FHIR server anything.
 func (e *Engine) Tick(ctx context.Context) error {
 	run, v, err := e.ledger.Current(ctx)
-	if errors.Is(err, migration.ErrNotFound) || err == nil && run.Ended() {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, migration.ErrNotFound) {
 		return fmt.Errorf("read the current run: %w", err)
+	}
+	if err := e.nudgeErrands(ctx, run); err != nil {
+		return err
+	}
+	if run.ID == "" || run.Ended() {
+		return nil
 	}
 	if names := run.AppSettings.Differences(e.settings); len(names) > 0 {
 		if err := e.ledger.Report(ctx, run.ID, changedProblem(names, e)); err != nil {
@@ -55,6 +58,9 @@ func (e *Engine) advance(ctx context.Context, run migration.Run, v Version) erro
 	if run.StopAsked {
 		return e.windUp(ctx, run, v, unfinished, open, rv)
 	}
+	if run, v, err = e.beginStep(ctx, run, v, unfinished); err != nil {
+		return err
+	}
 	if !open {
 		if round, open, err = e.beginRound(ctx, run, v, unfinished); err != nil {
 			return err
@@ -89,6 +95,9 @@ func (e *Engine) windUp(ctx context.Context, run migration.Run, v Version, unfin
 	if run.Ended() {
 		return nil
 	}
+	if run.Errand != "" {
+		return e.nudge(ctx, run.Errand) // it ends first
+	}
 	run.EndRun(migration.Stopped, e.Now())
 	if _, err := e.ledger.SaveRun(ctx, run, v); err != nil && !errors.Is(err, migration.ErrConflict) {
 		return fmt.Errorf("end the stopped run: %w", err)
@@ -106,12 +115,13 @@ func (e *Engine) beginRound(ctx context.Context, run migration.Run, v Version, u
 		}
 	}
 	var round migration.Round
+	_, stepDue := run.NextStep(e.limits.Limits, len(unfinished))
 	switch till, due := migration.RoundDue(run, planned, e.limits.Settle, e.limits.Interval, e.Now()); {
 	case len(run.AppSettings.Differences(e.settings)) > 0:
 		return round, false, nil
 	case due:
 		round = migration.NewRound(run, till)
-	case run.Reached() && len(unfinished) == 0 && !run.Paused && !e.Now().Before(run.NextRound):
+	case run.Reached() && len(unfinished) == 0 && !run.Paused && run.Errand == "" && !stepDue && !e.Now().Before(run.NextRound):
 		round = migration.NewRound(run, run.Frontier)
 		round.Kind = migration.Closing
 	default:

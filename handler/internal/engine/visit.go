@@ -15,6 +15,9 @@ import (
 func (e *Engine) Visit(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, e.visitTime())
 	defer cancel()
+	if runID, ok := migration.ErrandRun(id); ok {
+		return e.visitErrand(ctx, runID, id)
+	}
 	run, v, err := e.ledger.Current(ctx)
 	if errors.Is(err, migration.ErrNotFound) || err == nil && run.Ended() {
 		return nil

@@ -68,27 +68,31 @@ const (
 
 // Run is one migration from its start to its end. Every row and document of it lives under its ID.
 type Run struct {
-	ID           string
-	Settings     Settings // with the overrides of the start request
-	AppSettings  Settings // as the app had them at the start: a change under the run closes its gates
-	StartedAt    time.Time
-	UpdatedAt    time.Time
-	Paused       bool
-	StopAsked    bool
-	CutOverAsked bool
-	StoppedTill  time.Time // migratedTill when stop was asked: cancelled chunks cannot be asked later
-	End          time.Time // T, the last instant to move; zero: none
-	Types        []string  // planned types, found by the first round; never SearchParameter
-	Since        time.Time // start of the first window, found by the first round
-	Frontier     time.Time // every type is planned up to here
-	Exclusive    bool      // the source's _till is exclusive in parallel exports (contract 1.4)
-	ETags        ETagForm  // that the destination takes, learned from imports that end well; empty: not known, quoted
-	ExportOnly   bool      // the source turned out to be deprecated (contract 0.4)
-	ParametersAt time.Time // when the custom search parameters had been moved; zero: not yet
-	Rounds       int       // rounds begun so far; numbers the next
-	NextRound    time.Time // no round earlier than this: the last one found nothing it could plan
-	EndedAt      time.Time
-	Outcome      Outcome // empty until EndedAt is set
+	ID                string
+	Settings          Settings // with the overrides of the start request
+	AppSettings       Settings // as the app had them at the start: a change under the run closes its gates
+	StartedAt         time.Time
+	UpdatedAt         time.Time
+	Paused            bool
+	StopAsked         bool
+	CutOverAsked      bool
+	StoppedTill       time.Time // migratedTill when stop was asked: cancelled chunks cannot be asked later
+	End               time.Time // T, the last instant to move; zero: none
+	Types             []string  // planned types, found by the first round; never SearchParameter
+	Since             time.Time // start of the first window, found by the first round
+	Frontier          time.Time // every type is planned up to here
+	Exclusive         bool      // the source's _till is exclusive in parallel exports (contract 1.4)
+	ETags             ETagForm  // that the destination takes, learned from imports that end well; empty: not known, quoted
+	ExportOnly        bool      // the source turned out to be deprecated (contract 0.4)
+	Errand            string    // id of the step under way; empty: none
+	Errands           int       // steps begun so far; numbers the next
+	ParametersAt      time.Time // when the custom search parameters had been moved; zero: not yet
+	ParametersAgainAt time.Time // when those changed meanwhile had been moved, after the last import
+	ReindexedAt       time.Time // when the destination had ended its $reindex
+	Rounds            int       // rounds begun so far; numbers the next
+	NextRound         time.Time // no round earlier than this: the last one found nothing it could plan
+	EndedAt           time.Time
+	Outcome           Outcome // empty until EndedAt is set
 }
 
 // NewRun starts a run with frozen settings. In once mode the end is the start instant, or until when that is earlier.
@@ -232,6 +236,7 @@ func (r *Run) CutOver(now, source time.Time) {
 	}
 	r.CutOverAsked, r.End, r.UpdatedAt = true, end, now
 	r.NextRound = time.Time{}
+	r.ParametersAgainAt, r.ReindexedAt = time.Time{}, time.Time{} // more is to come
 }
 
 // Stop asks for the end of the run. What is migrated is fixed now, for the chunks that are cancelled afterwards are

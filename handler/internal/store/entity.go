@@ -173,6 +173,14 @@ func (r row) round() (migration.Round, error) {
 	return round, r.refuseUnless(known, "kind", round.Kind)
 }
 
+func (r row) errand() (migration.Errand, error) {
+	var e migration.Errand
+	if err := r.read(&e); err != nil {
+		return e, err
+	}
+	return e, r.refuseUnless(slices.Contains(migration.ErrandKinds(), e.Kind), "kind of errand", e.Kind)
+}
+
 // refuseUnless is the error for a word that we do not know: acting on it as if it were another one loses data.
 func (r row) refuseUnless(known bool, what string, word any) error {
 	if known {

@@ -21,6 +21,7 @@ const (
 	slotsPrefix  = "slots_"
 	chunkPrefix  = "c_" // every chunk
 	markerPrefix = "u_" // the same row again while the chunk is unfinished
+	errandPrefix = "e_"
 )
 
 // after is the first key that does not begin with the prefix: '`' follows '_'.

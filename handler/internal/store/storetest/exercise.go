@@ -30,6 +30,13 @@ type ExamLedger interface {
 	ChangeSlots(ctx context.Context, runID string, kind migration.JobKind, change func(*migration.Slots) bool) error
 	Totals(ctx context.Context, runID string) (migration.Totals, error)
 	Report(ctx context.Context, runID string, problems ...migration.Problem) error
+	AddErrand(ctx context.Context, errand migration.Errand) error
+	OpenErrand(ctx context.Context, run migration.Run, v migration.Version, errand migration.Errand) error
+	Errand(ctx context.Context, runID, id string) (migration.Errand, migration.Version, error)
+	Errands(ctx context.Context, runID string) ([]migration.Errand, error)
+	SaveErrand(ctx context.Context, errand migration.Errand, v migration.Version, problems ...migration.Problem) (migration.Version, error)
+	CloseErrand(ctx context.Context, run migration.Run, v migration.Version, errand migration.Errand, ev migration.Version,
+		problems ...migration.Problem) error
 	PutDocument(ctx context.Context, runID, name string, content []byte) (kept []byte, err error)
 	Document(ctx context.Context, runID, name string) ([]byte, error)
 	Prepare(ctx context.Context) error

@@ -44,6 +44,8 @@ func ExerciseLedger(t *testing.T, open func(*testing.T) ExamLedger) {
 		{"copies", examineCopies},
 		{"long rows", examineLongRows},
 		{"documents", examineDocuments},
+		{"steps of a run", examineErrands},
+		{"checks", examineIdleErrands},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.examine(t, open) })
 	}

@@ -15,7 +15,8 @@ type Ledger struct {
 	mu        sync.Mutex
 	current   string
 	runs      map[string]*run
-	documents map[string][]byte // by run and name
+	errands   map[string]map[string]versioned[migration.Errand] // by run and id
+	documents map[string][]byte                                 // by run and name
 	saves     int
 }
 
@@ -34,7 +35,9 @@ type versioned[T any] struct {
 }
 
 // NewLedger is an empty ledger.
-func NewLedger() *Ledger { return &Ledger{runs: map[string]*run{}, documents: map[string][]byte{}} }
+func NewLedger() *Ledger {
+	return &Ledger{runs: map[string]*run{}, errands: map[string]map[string]versioned[migration.Errand]{}, documents: map[string][]byte{}}
+}
 
 func (l *Ledger) next() migration.Version {
 	l.saves++

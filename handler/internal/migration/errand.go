@@ -1,0 +1,168 @@
+package migration
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrandKind is what an errand does.
+type ErrandKind string
+
+// The kinds of errands. Parameters, reindex and a surface check are steps of every run; an operator asks for checks at
+// any time.
+const (
+	ParametersErrand ErrandKind = "parameters" // moves custom search parameters (contract 8.1, 8.2)
+	ReindexErrand    ErrandKind = "reindex"    // makes them usable at the destination (contract 8.3)
+	SurfaceErrand    ErrandKind = "surface"    // compares counts by resource type
+	DeepErrand       ErrandKind = "deep"       // compares the content of resources chosen by chance
+	AccessErrand     ErrandKind = "access"     // the preflight, kept
+)
+
+// ErrandKinds lists every kind.
+func ErrandKinds() []ErrandKind {
+	return []ErrandKind{ParametersErrand, ReindexErrand, SurfaceErrand, DeepErrand, AccessErrand}
+}
+
+// Idle stands for the run in the errands that an operator asks for before there is one.
+const Idle = "idle"
+
+// Verdict is what a check has found.
+type Verdict string
+
+// The verdicts. Unknown is never equal: something could not be asked.
+const (
+	Equal     Verdict = "equal"
+	Different Verdict = "different"
+	Unknown   Verdict = "unknown"
+)
+
+// Errand is a piece of work of a run besides its rounds and chunks. A visit moves it one step; what it waits for, and
+// how far it has come, is in its row. Its results are documents.
+type Errand struct {
+	ID        string // see ErrandID
+	Kind      ErrandKind
+	RunID     string // Idle when there was no run
+	Step      bool   // of the run's own order, which waits for its end; false: an operator asked for it
+	NotBefore time.Time
+	Attempts  int // consecutive faults; any progress resets it
+	StartedAt time.Time
+	UpdatedAt time.Time
+	EndedAt   time.Time // zero: under way
+	Done      int       // questions answered, or resources looked at
+	Total     int       // of so many; 0: not known yet
+	LastError string
+
+	Types  []string  // of a check: resource types; empty: those of the run
+	AsOf   time.Time // of a surface check: what was last updated before this instant
+	Sample int       // of a deep check: resources per type
+	Seed   int64     // of a deep check: chooses the resources
+
+	Job       Job      // at a server, followed by this errand
+	Pending   []Window // spans still to be counted of the question under way
+	Sum       int64    // counted of it so far
+	Documents []string // results, in order
+	Same      int      // compared and found equal
+	Different int      // compared and found different
+	Unknown   int      // could not be compared
+	Verdict   Verdict  // of a check that has ended
+}
+
+// ErrandID names an errand. The run's id is part of it, so that the errands of earlier runs are found. The number has no
+// hyphen.
+func ErrandID(kind ErrandKind, runID, number string) string {
+	return string(kind) + "-" + runID + "-" + number
+}
+
+// ErrandRun tells from an id which run an errand belongs to; false for what is no errand's id.
+func ErrandRun(id string) (runID string, ok bool) {
+	kind, rest, ok := strings.Cut(id, "-")
+	end := strings.LastIndex(rest, "-")
+	if !ok || end < 1 || end == len(rest)-1 || !slices.Contains(ErrandKinds(), ErrandKind(kind)) {
+		return "", false
+	}
+	return rest[:end], true
+}
+
+// NewErrand begins an errand.
+func NewErrand(kind ErrandKind, runID, number string, now time.Time) Errand {
+	return Errand{ID: ErrandID(kind, runID, number), Kind: kind, RunID: runID, StartedAt: now, UpdatedAt: now}
+}
+
+// Ended reports whether the errand is over.
+func (e Errand) Ended() bool { return !e.EndedAt.IsZero() }
+
+// Claim reserves the errand for the visit under way; it lapses by itself. ErrNotDue when it waits, is over, or another
+// visit holds it.
+func (e *Errand) Claim(now, until time.Time) error {
+	if e.Ended() || now.Before(e.NotBefore) {
+		return ErrNotDue
+	}
+	e.NotBefore, e.UpdatedAt = until, now
+	return nil
+}
+
+// Progressed counts what a visit has done and lets the next one in.
+func (e *Errand) Progressed(now, next time.Time) {
+	e.Attempts, e.LastError, e.NotBefore, e.UpdatedAt = 0, "", next, now
+}
+
+// Postpone makes the errand wait without counting a fault, as a busy server asks.
+func (e *Errand) Postpone(reason string, now, next time.Time) {
+	e.LastError, e.NotBefore, e.UpdatedAt = Trim(reason), next, now
+}
+
+// Faulted counts a fault.
+func (e *Errand) Faulted(reason string, now, next time.Time) {
+	e.Attempts++
+	e.Postpone(reason, now, next)
+}
+
+// End ends the errand.
+func (e *Errand) End(now time.Time) { e.EndedAt, e.UpdatedAt, e.NotBefore = now, now, time.Time{} }
+
+// Overdue reports whether the nudge for the errand's next visit must have been lost.
+func (e Errand) Overdue(l Limits, now time.Time) bool {
+	return !e.Ended() && !now.Before(e.NotBefore.Add(2*l.Poll))
+}
+
+// NextStep is the errand that the run needs now, if any. One step is under way at a time.
+func (r Run) NextStep(l Limits, unfinished int) (ErrandKind, bool) {
+	if r.Ended() || r.StopAsked || r.Errand != "" {
+		return "", false
+	}
+	if l.SearchParameters && r.ParametersAt.IsZero() {
+		return ParametersErrand, true
+	}
+	if !r.Reached() || unfinished > 0 || r.Paused {
+		return "", false
+	}
+	switch {
+	case l.SearchParameters && r.ParametersAgainAt.IsZero():
+		return ParametersErrand, true // what was changed or added meanwhile
+	case l.SearchParameters && r.ReindexedAt.IsZero():
+		return ReindexErrand, true
+	}
+	return "", false
+}
+
+// StepBegun notes the step that is under way.
+func (r *Run) StepBegun(e Errand) { r.Errand, r.Errands = e.ID, r.Errands+1 }
+
+// StepEnded notes that the step under way is over: the run goes on with the next.
+func (r *Run) StepEnded(e Errand, now time.Time) {
+	if r.Errand != e.ID {
+		return
+	}
+	r.Errand, r.UpdatedAt = "", now
+	switch e.Kind {
+	case ParametersErrand:
+		if r.ParametersAt.IsZero() {
+			r.ParametersAt = now
+		} else {
+			r.ParametersAgainAt = now
+		}
+	case ReindexErrand:
+		r.ReindexedAt = now
+	}
+}
