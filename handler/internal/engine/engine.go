@@ -67,6 +67,13 @@ func (e *Engine) roomFor(ctx context.Context) bool {
 	return !ok || time.Until(deadline) > e.limits.RequestTimeout
 }
 
+// workedLong reports whether a visit of many questions has worked for so long that it should let others in. The host
+// takes no message before the last of a batch is done (host.json), so a long visit holds back the polls of its instance.
+func (e *Engine) workedLong(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && e.visitTime()-time.Until(deadline) > e.limits.RequestTimeout/4
+}
+
 // changeRun applies change to the run's row until no one else was faster. Change returns false to leave it alone. A run
 // that is not the current one any more is ErrNotFound (invariant 17).
 func (e *Engine) changeRun(ctx context.Context, id string, change func(*migration.Run) bool, problems ...migration.Problem) (migration.Run, Version, error) {

@@ -101,6 +101,20 @@ func TestFileCutOffForGood(t *testing.T) {
 	w.equal()
 }
 
+// F9 without end: files that are gone after every export fail the chunk; the window is not exported for ever.
+func TestFilesGoneAfterEveryExport(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.settings.Mode = migration.Once })
+	w.small()
+	w.source.Faults().LoseBlob(-1)
+	w.start(engine.Overrides{})
+	s := w.untilState(24*time.Hour, migration.ShownHalted)
+	w.wantJobs(w.source, "export", w.limits.MaxFailures)
+	w.wantJobs(w.destination, "import", 0)
+	if s.Totals.Chunks[migration.Failed] != 1 {
+		t.Errorf("got %v, want one failed chunk: %s", s.Totals.Chunks, w.tell(s))
+	}
+}
+
 // A source that is cancelled from inside answers 200 without files. Where counts are refused, a second export proves
 // what is empty and what is not (F8, contract 0.4).
 func TestSystemCancelOnDeprecatedSource(t *testing.T) {

@@ -204,7 +204,7 @@ func (p *planner) ask(ctx context.Context) error {
 	if p.round.Total == migration.Unasked && !p.run.ExportOnly {
 		p.round.Shorten(p.run.Settings.Window)
 	}
-	for {
+	for asked := 0; ; asked++ {
 		q, more := p.round.Next(p.run.Types, limit)
 		if !more {
 			return nil
@@ -213,7 +213,7 @@ func (p *planner) ask(ctx context.Context) error {
 			p.round.CountsRefused()
 			continue
 		}
-		if !p.roomFor(ctx) {
+		if !p.roomFor(ctx) || asked > 0 && p.workedLong(ctx) {
 			return p.goOnLater(ctx)
 		}
 		n, err := p.count(ctx, p.run, q.Type, q.Window)

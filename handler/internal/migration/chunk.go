@@ -111,6 +111,7 @@ type Chunk struct {
 	Batch         Tally    // lines of the batch whose rejects failed the chunk: retry takes them out again
 	Imbalance     int      // batches off balance so far; progress does not reset it
 	Throttled     int      // exports that died of throttling
+	Lost          int      // manifests whose files were gone: their windows were exported again
 	EmptySeen     int      // empty exports seen
 	EmptyTypes    int      // of the types, in their order, those counted as empty to prove this attempt's empty export
 	ShortSum      int64    // sum of an export that was below Expected; 0: none seen

@@ -248,7 +248,7 @@ func (c *Chunk) RetryImport(now time.Time) error {
 func (c *Chunk) reopen(now time.Time) {
 	c.RejectsTaken = c.RejectsTaken || c.Batch.Rejected > 0
 	c.Resources, c.Batch = c.Resources.Minus(c.Batch), Tally{}
-	c.Attempts, c.Imbalance, c.Throttled, c.EmptySeen, c.ShortSum = 0, 0, 0, 0, 0
+	c.Attempts, c.Imbalance, c.Throttled, c.Lost, c.EmptySeen, c.ShortSum = 0, 0, 0, 0, 0, 0
 	c.NotBefore, c.UpdatedAt, c.LastError = now, now, ""
 }
 

@@ -6,13 +6,16 @@ import (
 	"time"
 )
 
-// FilesLost gives up a believed manifest whose files are gone or of another size; the window is exported again.
+// FilesLost gives up a believed manifest whose files are gone or of another size; the window is exported again, but not
+// for ever: every believed manifest resets the faults, so these are counted by themselves.
 func (c *Chunk) FilesLost(reason string, now, next time.Time, limits Limits) error {
 	if err := c.require("files lost", Exported, Importing); err != nil {
 		return err
 	}
 	c.leaveImport()
 	c.exportAgain()
+	c.Lost++
+	c.Attempts = max(c.Attempts, c.Lost-1)
 	c.fault(reason, now, next, limits)
 	return nil
 }
