@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fhirferry/local/funchost"
+	"fhirferry/local/rig"
 )
 
 const (
@@ -46,10 +47,7 @@ func startApp(ctx context.Context, o order, p *pair) (_ *app, err error) {
 			a.stop()
 		}
 	}()
-	var env []string
-	for name, value := range p.settings() {
-		env = append(env, name+"="+value)
-	}
+	env := rig.Env(p.settings())
 	for i := range o.hosts {
 		host, err := funchost.Start(ctx, funchost.Options{
 			AppRoot: o.dist, Env: env, HostID: "fhirferry-demo", InstanceID: fmt.Sprintf("instance-%d", i+1),
@@ -67,10 +65,8 @@ func startApp(ctx context.Context, o order, p *pair) (_ *app, err error) {
 
 // stop ends the hosts, and with them their handlers.
 func (a *app) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	for _, host := range a.hosts {
-		_ = host.Stop(ctx) // the listener of a host that ends is of no more use
+		rig.StopHost(host)
 	}
 	_ = a.log.Close() // what it holds is for reading only
 }
@@ -80,9 +76,9 @@ func (a *app) killEvery(every time.Duration, seed uint64) (stop func()) {
 	if every <= 0 {
 		return func() {}
 	}
-	return during(func(ctx context.Context) {
+	return rig.During(func(ctx context.Context) {
 		draw := rand.New(rand.NewPCG(seed, 0xDEAD))
-		for wait(ctx, every/2+time.Duration(draw.Int64N(int64(every)))) {
+		for rig.Wait(ctx, every/2+time.Duration(draw.Int64N(int64(every)))) {
 			if a.hosts[draw.IntN(len(a.hosts))].Kill() == nil {
 				a.kills.Add(1)
 			}

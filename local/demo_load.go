@@ -51,7 +51,7 @@ func (p *pair) load(o order, say func(string, ...any)) error {
 func (p *pair) loadClinical(say func(string, ...any)) error {
 	began := time.Now()
 	resources, types, versions, until := map[seed.Ref]bool{}, map[string]bool{}, 0, time.Time{}
-	load := loader{to: p.source}
+	load := loader{to: p.Source}
 	for v := range p.generator.Versions() {
 		resources[seed.Ref{Type: v.Type, ID: v.ID}], types[v.Type] = true, true
 		versions, until = versions+1, v.LastUpdated
@@ -71,7 +71,7 @@ func (p *pair) loadDefinitions(folder string) (n, large int, err error) {
 	if _, err := os.Stat(folder); err != nil {
 		return 0, 0, fmt.Errorf("find the HL7 definitions: %w; run make demo, which installs them, or npm ci in local/", err)
 	}
-	load := loader{to: p.source}
+	load := loader{to: p.Source}
 	for v, err := range seed.Definitions(os.DirFS(folder), oldest()) {
 		if err != nil {
 			return 0, 0, err
@@ -141,7 +141,7 @@ func asked(s *fhirsim.Server) int {
 // onEdge is the number of versions of the source whose lastUpdated is one of the given milliseconds.
 func (p *pair) onEdge(cuts map[int64]bool) int {
 	n := 0
-	for v := range inScope(p.source) {
+	for v := range inScope(p.Source) {
 		if cuts[v.LastUpdated.UnixMilli()] {
 			n++
 		}

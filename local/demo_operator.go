@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"fhirferry/local/rig"
 	"fhirferry/local/show"
 )
 
@@ -91,21 +92,9 @@ func (o operator) insist(ctx context.Context, do func() error) error {
 		if no, ok := err.(refusal); ok && no.final() {
 			return err
 		}
-		if !wait(ctx, 200*time.Millisecond) {
+		if !rig.Wait(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
 		}
-	}
-}
-
-// wait returns false when ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"fhirferry/local/rig"
 	"fhirferry/local/seed"
 	"fhirferry/local/show"
 )
@@ -51,7 +52,7 @@ func (t *tale) tell(ctx context.Context) error {
 	for _, problem := range wrong {
 		t.screen.Say("preflight: %s", problem)
 	}
-	stopWriter := during(t.write)
+	stopWriter := rig.During(t.write)
 	defer stopWriter()
 	t.progress.Started = time.Now()
 	if err := t.app.operator.verb(ctx, "start"); err != nil {
@@ -80,7 +81,7 @@ func (t *tale) tell(ctx context.Context) error {
 
 // write changes the source until ctx ends.
 func (t *tale) write(ctx context.Context) {
-	done, err := seed.Writer{BaseURL: t.pair.sourceURL, Seed: t.order.seed, Rate: t.order.rate, Known: t.pair.generator.Refs(2_000)}.Run(ctx)
+	done, err := seed.Writer{BaseURL: t.pair.SourceURL, Seed: t.order.seed, Rate: t.order.rate, Known: t.pair.generator.Refs(2_000)}.Run(ctx)
 	t.writes.Lock()
 	defer t.writes.Unlock()
 	t.writes.done, t.writes.err = done, err
@@ -100,7 +101,7 @@ func (t *tale) follow(ctx context.Context, enough func(show.Status) bool) error 
 		default:
 			note = join(note, "the handler does not answer")
 		}
-		t.screen.Draw(now, t.progress.Add(now, t.last, held(t.pair.source), note))
+		t.screen.Draw(now, t.progress.Add(now, t.last, held(t.pair.Source), note))
 		if err == nil && enough(status) || ended(t.last) {
 			return nil
 		}
@@ -110,7 +111,7 @@ func (t *tale) follow(ctx context.Context, enough func(show.Status) bool) error 
 		if now.Sub(haltedSince) > t.order.patience {
 			return nil // the report says why
 		}
-		if !wait(ctx, lookEvery) {
+		if !rig.Wait(ctx, lookEvery) {
 			return fmt.Errorf("follow the migration: %w", context.Cause(ctx))
 		}
 	}
@@ -131,9 +132,9 @@ func (t *tale) backlogDone(s show.Status) bool {
 func (t *tale) conclude(ctx context.Context, out io.Writer) error {
 	t.screen.Say("comparing every version of every resource")
 	report := show.Report{
-		Comparison: show.Compare(inScope(t.pair.source), inScope(t.pair.destination)),
+		Comparison: show.Compare(inScope(t.pair.Source), inScope(t.pair.Destination)),
 		State:      t.last.State, Passed: t.passed, Chunks: t.last.ChunkCount(),
-		Requests: []show.Requests{{Of: "source", N: asked(t.pair.source)}, {Of: "destination", N: asked(t.pair.destination)}, {Of: "storage", N: t.pair.stored()}},
+		Requests: []show.Requests{{Of: "source", N: asked(t.pair.Source)}, {Of: "destination", N: asked(t.pair.Destination)}, {Of: "storage", N: t.pair.stored()}},
 		Notes:    t.notes(ctx),
 	}
 	fmt.Fprintln(out)
@@ -148,7 +149,7 @@ func (t *tale) conclude(ctx context.Context, out io.Writer) error {
 
 // notes are what a reader of the table should know besides.
 func (t *tale) notes(ctx context.Context) []string {
-	notes := []string{fmt.Sprintf("%s is not compared: its %d versions are moved by a step of their own", apart, t.pair.source.Counts()[apart])}
+	notes := []string{fmt.Sprintf("%s is not compared: its %d versions are moved by a step of their own", apart, t.pair.Source.Counts()[apart])}
 	if cuts, err := t.app.operator.cuts(ctx); err != nil {
 		notes = append(notes, "the edges of the windows could not be asked for: "+err.Error())
 	} else {
@@ -158,7 +159,7 @@ func (t *tale) notes(ctx context.Context) []string {
 	for _, side := range []struct {
 		name  string
 		fired map[string]int
-	}{{"source", t.pair.source.Faults().Fired()}, {"destination", t.pair.destination.Faults().Fired()}} {
+	}{{"source", t.pair.Source.Faults().Fired()}, {"destination", t.pair.Destination.Faults().Fired()}} {
 		if len(side.fired) > 0 {
 			notes = append(notes, fmt.Sprintf("faults of the %s: %v", side.name, side.fired))
 		}

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"fhirferry/local/azurite"
 	"fhirferry/local/fhirsim"
+	"fhirferry/local/rig"
 	"fhirferry/local/seed"
 	"fhirferry/local/show"
 )
@@ -62,7 +64,7 @@ func (f *ferry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *ferry) copy(n int) {
 	var batch []fhirsim.Version
 	began := time.Now()
-	f.pair.source.Versions(func(v fhirsim.Version) bool {
+	f.pair.Source.Versions(func(v fhirsim.Version) bool {
 		key := v.Type + "/" + v.ID + "/" + v.VersionID
 		if v.Type == apart || f.moved[key] {
 			return true
@@ -78,7 +80,7 @@ func (f *ferry) copy(n int) {
 		batch = append(batch, v)
 		return len(batch) < n
 	})
-	if err := f.pair.destination.Load(batch...); err != nil {
+	if err := f.pair.Destination.Load(batch...); err != nil {
 		panic(err)
 	}
 	if len(batch) < n {
@@ -91,19 +93,23 @@ func stage(t *testing.T, f *ferry) (*tale, *bytes.Buffer) {
 	t.Helper()
 	blobs := fhirsim.NewMemoryBlobs("http://127.0.0.1:1/account")
 	p := &pair{
-		source:      fhirsim.New(fhirsim.Options{Generation: fhirsim.Gen1, Blobs: blobs}),
-		destination: fhirsim.New(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs}),
-		generator:   seed.Generator{Resources: 1_000, Edges: edges()},
+		Rig: &rig.Rig{
+			Source:      fhirsim.New(fhirsim.Options{Generation: fhirsim.Gen1, Blobs: blobs}),
+			Destination: fhirsim.New(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs}),
+			Proxies:     &azurite.Proxies{},
+		},
+		generator: seed.Generator{Resources: 1_000, Edges: edges()},
 	}
-	t.Cleanup(p.stop)
-	var err error
-	if p.sourceURL, err = p.serve(p.source, nil); err != nil {
+	url, stop, err := fhirsim.Serve("127.0.0.1:0", p.Source)
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(stop)
+	p.SourceURL = url
 	if err := p.loadClinical(func(string, ...any) {}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.source.Load(fhirsim.Version{Type: apart, ID: "x", VersionID: "1", LastUpdated: oldest(), Body: []byte(`{}`)}); err != nil {
+	if err := p.Source.Load(fhirsim.Version{Type: apart, ID: "x", VersionID: "1", LastUpdated: oldest(), Body: []byte(`{}`)}); err != nil {
 		t.Fatal(err)
 	}
 	f.pair, f.moved, f.state = p, map[string]bool{}, "idle"

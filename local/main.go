@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out *os
 	if err != nil {
 		return err
 	}
-	defer pair.stop()
+	defer pair.Close()
 	if err := pair.load(order, stage.Say); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fhirferry/local/fhirsim"
+	"fhirferry/local/rig"
 	"fhirferry/local/show"
 )
 
@@ -45,7 +46,7 @@ func (b *bench) backfill(ctx context.Context) error {
 	}
 	// Not by asking for the status, whose table operations would be counted.
 	for s.arrived() < perWindow*b.order.windows {
-		if !wait(ctx, 50*time.Millisecond) {
+		if !rig.Wait(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("%w with %d resources moved", context.Cause(ctx), s.arrived())
 		}
 	}
@@ -59,9 +60,9 @@ func (b *bench) backfill(ctx context.Context) error {
 	}
 	b.costs(s.counts().since(before), status.ChunkCount(), whole)
 	if b.order.timeline {
-		defer func() { b.polls(whole, append(s.source.Requests(), s.destination.Requests()...)) }()
+		defer func() { b.polls(whole, append(s.Source.Requests(), s.Destination.Requests()...)) }()
 	}
-	b.idleness(whole, append(s.source.Jobs(), s.destination.Jobs()...))
+	b.idleness(whole, append(s.Source.Jobs(), s.Destination.Jobs()...))
 	b.add("peak resident memory of the handler in the backfill", fmt.Sprintf("%.1f MiB", float64(s.host.HandlerMaxRSS())/(1<<20)), "< 64 MiB")
 	return nil
 }

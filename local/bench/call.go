@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirferry/local/rig"
 	"fhirferry/local/show"
 )
 
@@ -50,7 +51,7 @@ func post(ctx context.Context, base, verb string) error {
 		if err == nil {
 			return nil
 		}
-		if !wait(ctx, 200*time.Millisecond) {
+		if !rig.Wait(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
 		}
 	}
@@ -69,7 +70,7 @@ func until(ctx context.Context, base string, enough func(show.Status) bool) (sho
 			return s, nil
 		case err == nil && s.State == "halted":
 			return s, fmt.Errorf("the run has halted: %v", s.Problems)
-		case !wait(ctx, 250*time.Millisecond):
+		case !rig.Wait(ctx, 250*time.Millisecond):
 			return s, fmt.Errorf("%w while %s", context.Cause(ctx), s.State)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fhirferry/local/rig"
 	"fmt"
 	"io"
 	"net"
@@ -41,7 +42,7 @@ func launch(ctx context.Context, dist string, env []string, out io.Writer) (*pro
 			p.ready = time.Since(began)
 			return p, nil
 		}
-		if time.Since(began) > answerTime || !wait(ctx, time.Millisecond) {
+		if time.Since(began) > answerTime || !rig.Wait(ctx, time.Millisecond) {
 			p.stop()
 			return nil, fmt.Errorf("wait for the handler's first answer: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fhirferry/local/rig"
 	"fhirferry/local/show"
 )
 
@@ -60,7 +61,7 @@ func (b *bench) quiet(ctx context.Context) error {
 // idleSource counts what a source without writes is asked.
 func (b *bench) idleSource(ctx context.Context, s *stage) error {
 	before, began := s.counts(), time.Now()
-	if !wait(ctx, time.Duration(b.order.idle)*interval) {
+	if !rig.Wait(ctx, time.Duration(b.order.idle)*interval) {
 		return context.Cause(ctx)
 	}
 	done, passed := s.counts().since(before), float64(time.Since(began))/float64(interval)
@@ -90,11 +91,11 @@ func (b *bench) crowd(ctx context.Context, s *stage, folder string) error {
 	if err != nil {
 		return err
 	}
-	s.azurite.Stop()
+	s.Azurite.Stop()
 	if err := multiply(folder, b.order.crowd); err != nil {
 		return err
 	}
-	if err := s.store(ctx, b.order.seed, folder); err != nil {
+	if err := s.Store(ctx, b.order.seed, folder); err != nil {
 		return err
 	}
 	many, err := b.look(ctx, s)
@@ -124,7 +125,7 @@ type cost struct {
 
 // look measures a status and a tick. FERRY_INTERVAL is so long that the tick finds nothing to do.
 func (b *bench) look(ctx context.Context, s *stage) (c struct{ status, tick cost }, err error) {
-	m, through, stop, err := openMeter(ctx, s.azurite.ConnectionString())
+	m, through, stop, err := openMeter(ctx, s.Azurite.ConnectionString())
 	if err != nil {
 		return c, err
 	}

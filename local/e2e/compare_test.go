@@ -44,7 +44,7 @@ func (w *world) ended() status {
 // equal wants exactly the versions of the source that are in scope on the destination.
 func (w *world) equal(scope func(seed.Version) bool) {
 	w.Helper()
-	c := show.Compare(versions(w.source, scope), versions(w.destination, func(seed.Version) bool { return true }))
+	c := show.Compare(versions(w.Source, scope), versions(w.Destination, func(seed.Version) bool { return true }))
 	if !c.Equal() {
 		w.Errorf("source and destination differ: %+v\n%q", c.Total(), c.Examples)
 	}
@@ -79,13 +79,13 @@ func (w *world) believed() {
 		w.Fatal(err)
 	}
 	trusted := map[string]bool{}
-	for _, job := range w.source.Jobs() {
+	for _, job := range w.Source.Jobs() {
 		for _, url := range job.URLs {
 			trusted[url] = trusted[url] || !job.AnswerLost && !job.Cancelled && job.Shown >= confirmations
 		}
 	}
 	files := 0
-	for _, job := range w.destination.Jobs() {
+	for _, job := range w.Destination.Jobs() {
 		for _, url := range job.URLs {
 			files++
 			if !trusted[url] {
@@ -101,10 +101,10 @@ func (w *world) believed() {
 // withinLimits wants no more jobs open at one time than the settings allow (design 3.5, invariant 15).
 func (w *world) withinLimits(exports, imports int) {
 	w.Helper()
-	if n := w.source.MaxConcurrent("export"); n > exports {
+	if n := w.Source.MaxConcurrent("export"); n > exports {
 		w.Errorf("%d exports were open at one time, the limit is %d", n, exports)
 	}
-	if n := w.destination.MaxConcurrent("import"); n > imports {
+	if n := w.Destination.MaxConcurrent("import"); n > imports {
 		w.Errorf("%d imports were open at one time, the limit is %d", n, imports)
 	}
 }
@@ -117,7 +117,7 @@ func (w *world) edges() {
 		cuts = append(cuts, c.Since.UnixMilli(), c.Till.UnixMilli())
 	}
 	on := 0
-	for range versions(w.source, func(v seed.Version) bool { return slices.Contains(cuts, v.LastUpdated.UnixMilli()) }) {
+	for range versions(w.Source, func(v seed.Version) bool { return slices.Contains(cuts, v.LastUpdated.UnixMilli()) }) {
 		on++
 	}
 	if on < 3 {

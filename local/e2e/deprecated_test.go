@@ -12,7 +12,7 @@ import (
 func TestDeprecatedSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plan{seed: 71, settings: map[string]string{"FERRY_SINCE": "2023-12-01T00:00:00Z"}})
-	w.source.Faults().Deprecate()
+	w.Source.Faults().Deprecate()
 	w.start(1)
 	w.verb("start", nil)
 	w.untilMigrated(lastInstant())
@@ -27,7 +27,7 @@ func TestSourceDeprecatedMeanwhile(t *testing.T) {
 	w.start(1)
 	w.verb("start", nil)
 	w.until("an export", func(s status) bool { return s.Chunks["exporting"] > 0 })
-	w.source.Faults().Deprecate()
+	w.Source.Faults().Deprecate()
 	w.untilMigrated(lastInstant())
 	w.deprecatedEnd()
 }
@@ -47,7 +47,7 @@ func (w *world) deprecatedEnd() {
 func (w *world) onlyExports() {
 	w.Helper()
 	allowed := []string{"GET /metadata", "GET /$export", "GET /{Type}/$export", "GET /_operations/export/{id}"}
-	for _, r := range w.source.Requests() {
+	for _, r := range w.Source.Requests() {
 		if r.Status == 200 && !slices.Contains(allowed, r.Route) {
 			w.Errorf("a deprecated source answered %s", r.Route)
 		}

@@ -15,7 +15,7 @@ func TestTwoHosts(t *testing.T) {
 	stop()
 	w.finish()
 	w.withinLimits(2, 1)
-	if n := w.source.MaxConcurrent("export"); n < 2 {
+	if n := w.Source.MaxConcurrent("export"); n < 2 {
 		t.Errorf("no two exports were ever open at one time: the limit was not put to the test")
 	}
 }

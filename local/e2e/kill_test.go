@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fhirferry/local/rig"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -41,8 +42,8 @@ func TestHandlerKilled(t *testing.T) {
 func (w *world) killing(killed *atomic.Int64) (stop func()) {
 	draw := rand.New(rand.NewPCG(w.generator.Seed, 0xDEAD))
 	at := w.effects() + 1 + draw.IntN(8)
-	stop = during(func(ctx context.Context) {
-		every(ctx, 5*time.Millisecond, func() {
+	stop = rig.During(func(ctx context.Context) {
+		rig.Every(ctx, 5*time.Millisecond, func() {
 			if w.effects() < at || killed.Load() >= deaths {
 				return
 			}
@@ -61,13 +62,13 @@ func (w *world) killing(killed *atomic.Int64) (stop func()) {
 func (w *world) effects() int {
 	total := 0
 	for _, operation := range []string{"table insert", "table merge", "table replace", "table batch", "table delete"} {
-		total += w.proxies.Table.Counts()[operation]
+		total += w.Proxies.Table.Counts()[operation]
 	}
 	for _, route := range []string{"GET /$export", "GET /{Type}/$export", "GET /_operations/export/{id}"} {
-		total += w.source.RequestCounts()[route]
+		total += w.Source.RequestCounts()[route]
 	}
 	for _, route := range []string{"POST /$import", "GET /_operations/import/{id}"} {
-		total += w.destination.RequestCounts()[route]
+		total += w.Destination.RequestCounts()[route]
 	}
 	return total
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fhirferry/local/rig"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func TestPackageReplaced(t *testing.T) {
 	w.start(1)
 	w.verb("start", nil)
 	w.until("an export", func(s status) bool { return s.Chunks["exporting"] > 0 })
-	w.stop(w.hosts[0])
+	rig.StopHost(w.hosts[0])
 	folder := filepath.Join(t.TempDir(), "next")
 	if err := os.CopyFS(folder, os.DirFS(os.Getenv(distVariable))); err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func TestBadSettings(t *testing.T) {
 			w.Errorf("start does not name %s in %q", name, detail)
 		}
 	}
-	if n := len(w.source.Jobs()); n != 0 {
+	if n := len(w.Source.Jobs()); n != 0 {
 		w.Errorf("%d exports were started", n)
 	}
 }

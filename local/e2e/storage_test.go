@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 
 	"fhirferry/local/azurite"
+	"fhirferry/local/rig"
 )
 
 // TestStorageFaults lets storage answer busy, drop the answer of what it has done, and refuse connections.
@@ -17,9 +18,9 @@ func TestStorageFaults(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plan{seed: 41})
 	w.start(1)
-	w.proxies.Inject(azurite.Fault{Effect: azurite.Busy, Probability: 0.02})
-	w.proxies.Inject(azurite.Fault{Effect: azurite.Drop, Probability: 0.02})
-	w.proxies.Inject(azurite.Fault{Effect: azurite.Refuse, Probability: 0.01})
+	w.Proxies.Inject(azurite.Fault{Effect: azurite.Busy, Probability: 0.02})
+	w.Proxies.Inject(azurite.Fault{Effect: azurite.Drop, Probability: 0.02})
+	w.Proxies.Inject(azurite.Fault{Effect: azurite.Refuse, Probability: 0.01})
 	stop := w.write(10)
 	w.verb("start", nil)
 	w.untilMigrated(lastInstant())
@@ -27,7 +28,7 @@ func TestStorageFaults(t *testing.T) {
 	w.finish()
 	w.withinLimits(4, 2)
 	met := 0
-	for _, n := range w.proxies.Table.Struck() {
+	for _, n := range w.Proxies.Table.Struck() {
 		met += n
 	}
 	if met < 5 {
@@ -40,7 +41,7 @@ func TestQueueMessages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plan{seed: 42})
 	w.start(1)
-	queue, err := azqueue.NewQueueClientFromConnectionString(w.azurite.ConnectionString(), queueName, nil)
+	queue, err := azqueue.NewQueueClientFromConnectionString(w.Azurite.ConnectionString(), rig.QueueName, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +53,9 @@ func TestQueueMessages(t *testing.T) {
 		}
 	}
 	lost, doubled := 0, 0
-	stop := during(func(ctx context.Context) {
+	stop := rig.During(func(ctx context.Context) {
 		draw := rand.New(rand.NewPCG(42, 0))
-		every(ctx, 50*time.Millisecond, func() {
+		rig.Every(ctx, 50*time.Millisecond, func() {
 			got, err := queue.DequeueMessages(ctx, nil)
 			if err != nil || len(got.Messages) == 0 {
 				return

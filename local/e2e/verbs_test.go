@@ -23,10 +23,10 @@ func TestPauseStopStartAgain(t *testing.T) {
 		w.Errorf("after pause the state is %q", s.State)
 	}
 	quiet := w.until("quiet", func(s status) bool { return s.Chunks["exporting"]+s.Chunks["importing"] == 0 })
-	jobs := len(w.source.Jobs()) + len(w.destination.Jobs())
-	ticks := w.proxies.Table.Counts()["table query"]
-	w.poll(patience, func() bool { return w.proxies.Table.Counts()["table query"] > ticks+6 }, func() string { return "no ticks" })
-	if now := len(w.source.Jobs()) + len(w.destination.Jobs()); now != jobs || w.look().State != "paused" {
+	jobs := len(w.Source.Jobs()) + len(w.Destination.Jobs())
+	ticks := w.Proxies.Table.Counts()["table query"]
+	w.poll(patience, func() bool { return w.Proxies.Table.Counts()["table query"] > ticks+6 }, func() string { return "no ticks" })
+	if now := len(w.Source.Jobs()) + len(w.Destination.Jobs()); now != jobs || w.look().State != "paused" {
 		w.Errorf("a paused run went from %d jobs to %d; status before: %s", jobs, now, display(quiet))
 	}
 	w.verb("resume", nil)
@@ -36,7 +36,7 @@ func TestPauseStopStartAgain(t *testing.T) {
 	if stopped.MigratedTill == nil || stopped.MigratedTill.Before(*first.MigratedTill) || !stopped.MigratedTill.Before(lastInstant()) {
 		w.Fatalf("stopped in mid-run with %s", display(stopped))
 	}
-	for _, job := range append(w.source.Jobs(), w.destination.Jobs()...) {
+	for _, job := range append(w.Source.Jobs(), w.Destination.Jobs()...) {
 		if !job.AnswerLost && job.Ended.IsZero() {
 			w.Errorf("%s %d is still %s after the stop", job.Kind, job.ID, job.State)
 		}
@@ -54,7 +54,7 @@ func TestHaltAndRetry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plan{seed: 52, settings: map[string]string{"FERRY_MAX_FAILURES": "2"}})
 	w.start(1)
-	if err := w.destination.Faults().Arm("ServerBusy", fhirsim.Arm{Times: -1, Skip: 1, Status: 400, Route: "POST /$import"}); err != nil {
+	if err := w.Destination.Faults().Arm("ServerBusy", fhirsim.Arm{Times: -1, Skip: 1, Status: 400, Route: "POST /$import"}); err != nil {
 		t.Fatal(err)
 	}
 	w.verb("start", nil)
@@ -72,7 +72,7 @@ func TestHaltAndRetry(t *testing.T) {
 	if s := w.look(); held == nil || s.MigratedTill == nil || !s.MigratedTill.Equal(*held) || held.After(lastInstant()) {
 		w.Errorf("migratedTill moved from %v to %v although a chunk has failed", held, s.MigratedTill)
 	}
-	w.destination.Faults().Reset()
+	w.Destination.Faults().Reset()
 	s := w.verb("retry", nil)
 	if s.Reopened == nil || *s.Reopened == 0 {
 		w.Errorf("retry reopened nothing: %s", display(s))

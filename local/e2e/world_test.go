@@ -5,32 +5,23 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"fhirferry/local/azurite"
 	"fhirferry/local/fhirsim"
 	"fhirferry/local/funchost"
+	"fhirferry/local/rig"
 	"fhirferry/local/seed"
 )
-
-// queueName is FERRY_QUEUE of every world.
-const queueName = "fhirferry-work"
 
 // world is the storage emulator, two FHIR services, and the app between them once it is started.
 type world struct {
 	*testing.T
-	azurite        *azurite.Azurite
-	proxies        *azurite.Proxies
-	source         *fhirsim.Server
-	destination    *fhirsim.Server
-	sourceURL      string
-	destinationURL string
-	generator      seed.Generator
-	settings       map[string]string
-	journal        *journal
-	hosts          []*funchost.Host
+	*rig.Rig
+	generator seed.Generator
+	settings  map[string]string
+	journal   *journal
+	hosts     []*funchost.Host
 }
 
 // plan is what tests vary. Zero values: an Azure API for FHIR with a few hundred resources.
@@ -51,27 +42,22 @@ func newWorld(t *testing.T, p plan) *world {
 			t.Logf("seed %d; the last lines of hosts and handlers:\n%s", p.seed, w.journal.tail())
 		}
 	})
-	var err error
-	if w.azurite, err = azurite.Start(t.Context(), azurite.Options{InMemory: true}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.azurite.Stop)
-	if w.proxies, err = w.azurite.StartProxies(p.seed); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.proxies.Stop)
-	blobs, err := fhirsim.NewAzureBlobs(w.azurite.ConnectionString())
-	if err != nil {
-		t.Fatal(err)
-	}
 	if p.generation == 0 {
 		p.generation = fhirsim.Gen1
 	}
 	if p.scale == 0 {
 		p.scale = scale
 	}
-	w.source, w.sourceURL = w.serve(fhirsim.Options{Generation: p.generation, Blobs: blobs, Scale: p.scale, Seed: p.seed})
-	w.destination, w.destinationURL = w.serve(fhirsim.Options{Generation: fhirsim.Gen2, Blobs: blobs, Scale: p.scale, Seed: p.seed + 1})
+	var err error
+	w.Rig, err = rig.Start(t.Context(), rig.Options{
+		Seed:        p.seed,
+		Source:      fhirsim.Options{Generation: p.generation, Scale: p.scale},
+		Destination: fhirsim.Options{Generation: fhirsim.Gen2, Scale: p.scale},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
 	w.settings = w.defaults()
 	maps.Copy(w.settings, p.settings)
 	w.load(p)
@@ -81,41 +67,22 @@ func newWorld(t *testing.T, p plan) *world {
 // scale is the usual plan.scale: the 15 s of an export's quiet period are 45 ms.
 const scale = 0.003
 
-// serve opens one service and keeps its jobs going until the test ends.
-func (w *world) serve(o fhirsim.Options) (*fhirsim.Server, string) {
-	w.Helper()
-	s := fhirsim.New(o)
-	url, stop, err := fhirsim.Serve("127.0.0.1:0", s)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(stop)
-	w.Cleanup(during(func(ctx context.Context) { every(ctx, 20*time.Millisecond, s.Step) }))
-	return s, url
-}
-
 // defaults are settings with waits as much shorter as the services are faster (operator contract 2).
 func (w *world) defaults() map[string]string {
-	return map[string]string{
-		"AzureWebJobsStorage":      w.proxies.ConnectionString(),
-		"FUNCTIONS_WORKER_RUNTIME": "custom",
-		"FERRY_SOURCE_URL":         w.sourceURL,
-		"FERRY_DESTINATION_URL":    w.destinationURL,
-		"FERRY_STAGING_URL":        w.azurite.BlobEndpoint(),
-		"FERRY_STAGING_CONNECTION": w.azurite.ConnectionString(),
-		"FERRY_AUTH":               "none",
-		"FERRY_SCHEDULE":           "*/1 * * * * *",
-		"FERRY_QUEUE":              queueName,
-		"FERRY_WINDOW":             "240d",
-		"FERRY_CHUNK_LIMIT":        "500",
-		"FERRY_SETTLE":             "1s",
-		"FERRY_INTERVAL":           "8s",
-		"FERRY_POLL":               "100ms",
-		"FERRY_CONFIRMATIONS":      "2",
-		"FERRY_CONFIRM_INTERVAL":   "100ms",
-		"FERRY_STALL":              "30s",
-		"FERRY_REQUEST_TIMEOUT":    "5s",
-	}
+	all := w.Settings()
+	maps.Copy(all, map[string]string{
+		"FERRY_SCHEDULE":         "*/1 * * * * *",
+		"FERRY_WINDOW":           "240d",
+		"FERRY_CHUNK_LIMIT":      "500",
+		"FERRY_SETTLE":           "1s",
+		"FERRY_INTERVAL":         "8s",
+		"FERRY_POLL":             "100ms",
+		"FERRY_CONFIRMATIONS":    "2",
+		"FERRY_CONFIRM_INTERVAL": "100ms",
+		"FERRY_STALL":            "30s",
+		"FERRY_REQUEST_TIMEOUT":  "5s",
+	})
+	return all
 }
 
 // firstInstant is when the oldest resource was written. Windows begin there, so that edges are known beforehand.
@@ -150,7 +117,7 @@ func (w *world) load(p plan) {
 		}
 		all = append(all, fhirsim.Version(v))
 	}
-	if err := w.source.Load(all...); err != nil {
+	if err := w.Source.Load(all...); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -171,9 +138,7 @@ func (w *world) startOver(folder string) {
 
 func (w *world) startHost(o funchost.Options) {
 	w.Helper()
-	for name, value := range w.settings {
-		o.Env = append(o.Env, name+"="+value)
-	}
+	o.Env = rig.Env(w.settings)
 	o.HostID, o.Environment = "fhirferry-e2e", "Development"
 	o.HandlerOut, o.Log = w.journal, w.journal.records()
 	o.RestartWhenGivenUp, o.RestartPause = true, 100*time.Millisecond
@@ -183,39 +148,7 @@ func (w *world) startHost(o funchost.Options) {
 		w.Fatal(err)
 	}
 	w.hosts = append(w.hosts, host)
-	w.Cleanup(func() { w.stop(host) })
-}
-
-// stop ends a host in order; later calls do nothing.
-func (w *world) stop(host *funchost.Host) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = host.Stop(ctx) // the listener of a host that ends is of no more use
-}
-
-// during runs work until the returned function is called, which waits for its end; later calls do nothing.
-func during(work func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { work(ctx) })
-	return func() {
-		cancel()
-		running.Wait()
-	}
-}
-
-// every calls do again and again until ctx ends.
-func every(ctx context.Context, pause time.Duration, do func()) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			do()
-		}
-	}
+	w.Cleanup(func() { rig.StopHost(host) })
 }
 
 // known are resources that the source has.
@@ -228,8 +161,8 @@ func (w *world) write(rate float64) (stop func()) {
 	w.Helper()
 	var done seed.Writes
 	var err error
-	end := during(func(ctx context.Context) {
-		done, err = seed.Writer{BaseURL: w.sourceURL, Seed: w.generator.Seed, Rate: rate, Known: w.known()}.Run(ctx)
+	end := rig.During(func(ctx context.Context) {
+		done, err = seed.Writer{BaseURL: w.SourceURL, Seed: w.generator.Seed, Rate: rate, Known: w.known()}.Run(ctx)
 	})
 	w.Cleanup(end)
 	return func() {
