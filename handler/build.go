@@ -60,7 +60,7 @@ func (c config) engine(log *slog.Logger) (*engine.Engine, error) {
 	return engine.New(source, destination,
 		store.NewLedger(clients.tables, clients.blobs.NewContainerClient(store.DocumentsContainer)),
 		store.NewQueue(clients.queues.NewQueueClient(c.queue)),
-		store.NewStaging(staging.NewContainerClient(c.stagingContainer), c.stagingURL, c.stagingContainer),
+		store.NewStaging(staging, c.stagingURL, c.stagingContainer),
 		log, c.frozen(), c.limits()), nil
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"fhirferry/handler/internal/migration"
@@ -95,6 +96,10 @@ type Staging interface {
 	Container() string
 	// Folder lists the files whose names begin with the folder, a name that ends in a slash.
 	Folder(ctx context.Context, folder string) ([]migration.StagedFile, error)
+	// ETag returns the etag, with its quotes, of a file in any container of the account; ErrNotFound.
+	ETag(ctx context.Context, container, name string) (etag string, err error)
+	// Open reads a file in any container of the account, from the offset on; ErrNotFound. The caller closes it.
+	Open(ctx context.Context, container, name string, offset int64) (io.ReadCloser, error)
 	// Prepare creates the container where it is missing.
 	Prepare(ctx context.Context) error
 	// Probe writes and removes a small file of its own.

@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -53,6 +55,26 @@ func (b blobs) Folder(ctx context.Context, folder string) ([]migration.StagedFil
 		files = append(files, migration.StagedFile{Name: i.Name, ETag: i.Etag, Size: i.Size})
 	}
 	return files, err
+}
+
+func (b blobs) ETag(ctx context.Context, container, name string) (string, error) {
+	info, err := b.Stat(ctx, container, name)
+	return info.Etag, absent(err)
+}
+
+func (b blobs) Open(ctx context.Context, container, name string, offset int64) (io.ReadCloser, error) {
+	data, _, err := b.Get(ctx, container, name, offset)
+	if err != nil {
+		return nil, absent(err)
+	}
+	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+func absent(err error) error {
+	if errors.Is(err, fhirsim.ErrBlobNotFound) {
+		return migration.ErrNotFound
+	}
+	return err
 }
 
 // world is a source, a destination, storage in memory and an engine between them, all by one clock.

@@ -160,14 +160,17 @@ func (a account) exerciseQueueAndStaging(t *testing.T) {
 		})
 	})
 	t.Run("staging", func(t *testing.T) {
-		storetest.ExerciseStaging(t, func(t *testing.T) (storetest.ExamStaging, func(string, []byte)) {
-			name := a.name("staging")
-			files := a.service(t).NewContainerClient(name)
-			staging := NewStaging(files, a.blobs+"/", name)
+		storetest.ExerciseStaging(t, func(t *testing.T) (storetest.ExamStaging, func(container, name string, content []byte)) {
+			name, account := a.name("staging"), a.service(t)
+			staging := NewStaging(account, a.blobs+"/", name)
 			if err := staging.Prepare(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			return staging, func(name string, content []byte) {
+			return staging, func(container, name string, content []byte) {
+				files := account.NewContainerClient(container)
+				if err := createContainer(t.Context(), files); err != nil {
+					t.Fatal(err)
+				}
 				if _, err := files.NewBlockBlobClient(name).UploadBuffer(t.Context(), content, nil); err != nil {
 					t.Fatal(err)
 				}

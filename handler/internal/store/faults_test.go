@@ -158,7 +158,7 @@ func TestLostAnswersOfBlobsAndQueue(t *testing.T) {
 	ledger := a.ledger(t)
 	queue, _ := a.queue(t)
 	name := a.name("staging")
-	staging := NewStaging(a.service(t).NewContainerClient(name), a.blobs, name)
+	staging := NewStaging(a.service(t), a.blobs, name)
 	for _, step := range []struct {
 		operation string
 		do        func(context.Context) error

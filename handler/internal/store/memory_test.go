@@ -41,10 +41,10 @@ func TestQueueInMemory(t *testing.T) {
 }
 
 func TestStagingInMemory(t *testing.T) {
-	storetest.ExerciseStaging(t, func(t *testing.T) (storetest.ExamStaging, func(string, []byte)) {
+	storetest.ExerciseStaging(t, func(t *testing.T) (storetest.ExamStaging, func(container, name string, content []byte)) {
 		staging := storetest.NewStaging()
-		return staging, func(name string, content []byte) {
-			if err := staging.Put(t.Context(), name, content); err != nil {
+		return staging, func(container, name string, content []byte) {
+			if err := staging.Put(t.Context(), container, name, content); err != nil {
 				t.Fatal(err)
 			}
 		}

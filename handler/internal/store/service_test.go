@@ -11,7 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 
 	"fhirferry/handler/internal/migration"
@@ -35,7 +35,7 @@ func serve(t *testing.T, answer http.HandlerFunc) services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := container.NewClientWithNoCredential(server.URL+"/files", &container.ClientOptions{ClientOptions: once})
+	account, err := service.NewClientWithNoCredential(server.URL, &service.ClientOptions{ClientOptions: once})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func serve(t *testing.T, answer http.HandlerFunc) services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return services{NewLedger(tables, files), NewQueue(nudges), NewStaging(files, server.URL, "files")}
+	return services{NewLedger(tables, account.NewContainerClient("files")), NewQueue(nudges), NewStaging(account, server.URL, "files")}
 }
 
 // chunkEntity is a stored chunk as a query answers it.

@@ -16,8 +16,9 @@ import (
 func TestEtagsAreTheFilesOwn(t *testing.T) {
 	_, a := startAzurite(t)
 	name := a.name("staging")
-	files := a.service(t).NewContainerClient(name)
-	staging := NewStaging(files, a.blobs, name)
+	account := a.service(t)
+	files := account.NewContainerClient(name)
+	staging := NewStaging(account, a.blobs, name)
 	if err := staging.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func TestFolderOfManyPages(t *testing.T) {
 	}
 	name := a.name("staging")
 	files := client.NewContainerClient(name)
-	staging := NewStaging(files, a.blobs, name)
+	staging := NewStaging(client, a.blobs, name)
 	if err := staging.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
