@@ -14,7 +14,7 @@ const cancelTries = 3
 
 // cancel cancels the chunk's job at its server and marks the chunk; it is never polled again (invariant 17).
 func (v *visit) cancel(ctx context.Context) error {
-	if err := v.claim(ctx); err != nil {
+	if err := v.claimBy(ctx, v.chunk.ClaimToCancel); err != nil {
 		return err
 	}
 	from := v.chunk.State

@@ -113,6 +113,23 @@ func TestStopDuringKickOff(t *testing.T) {
 	}
 }
 
+// A stop does not wait for a job's next poll: the job is cancelled as soon as somebody looks.
+func TestStopBetweenPolls(t *testing.T) {
+	w := newWorld(t)
+	w.small()
+	w.source.Faults().StickExport(1)
+	w.start(engine.Overrides{})
+	w.until(24*time.Hour, "the next poll is minutes away", func(engine.Status) bool {
+		flying := w.chunks()
+		return len(flying) == 1 && flying[0].State == migration.Exporting && flying[0].NotBefore.Sub(w.Now()) > 4*time.Minute
+	})
+	w.stop()
+	w.untilState(15*time.Second, migration.ShownStopped)
+	if job := jobs(w.source, "export")[0]; !job.Cancelled {
+		t.Errorf("the job: got state %s, want it cancelled", job.State)
+	}
+}
+
 // A stop whose import's answer was lost posts the same body once more to learn the job, and cancels it.
 func TestStopAfterLostImportAnswer(t *testing.T) {
 	w := newWorld(t)

@@ -52,7 +52,8 @@ func (e *Engine) visitChunk(ctx context.Context, run migration.Run, id string) e
 		return nil // a tick nudges again when the settings are set back
 	}
 	chunk, version, err := e.ledger.Chunk(ctx, run.ID, id)
-	if errors.Is(err, migration.ErrNotFound) || err == nil && e.Now().Before(chunk.NotBefore) {
+	early := err == nil && e.Now().Before(chunk.NotBefore) && !(run.StopAsked && chunk.Cancellable(e.Now()))
+	if errors.Is(err, migration.ErrNotFound) || early {
 		e.log.DebugContext(ctx, "nothing to visit", "run", run.ID, "chunk", id)
 		return nil
 	}
@@ -87,8 +88,10 @@ func (v *visit) step(ctx context.Context) error {
 }
 
 // claim reserves the row for this visit (invariant 5). The claim lapses by itself if the visit dies.
-func (v *visit) claim(ctx context.Context) error {
-	if err := v.chunk.Claim(v.Now(), v.Now().Add(v.claimTime())); err != nil {
+func (v *visit) claim(ctx context.Context) error { return v.claimBy(ctx, v.chunk.Claim) }
+
+func (v *visit) claimBy(ctx context.Context, claim func(now, until time.Time) error) error {
+	if err := claim(v.Now(), v.Now().Add(v.claimTime())); err != nil {
 		if errors.Is(err, migration.ErrNotDue) {
 			return errYield
 		}

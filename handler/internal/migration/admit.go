@@ -178,7 +178,7 @@ func Admit(r Run, unfinished []Chunk, exports, imports Slots, l Limits, now time
 	sorted := slices.SortedFunc(slices.Values(unfinished), Chunk.Compare)
 	if r.StopAsked {
 		for _, c := range sorted {
-			if !now.Before(c.NotBefore) {
+			if c.Cancellable(now) {
 				ids = append(ids, c.ID)
 			}
 		}

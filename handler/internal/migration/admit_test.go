@@ -164,23 +164,29 @@ func TestAdmit(t *testing.T) {
 	flying, overdue := late(laneChunk(Exporting, 4, "D"), time.Minute-1), late(laneChunk(Importing, 5, "E"), time.Minute)
 	bad := laneChunk(Failed, 6, "F")
 	waiting := late(laneChunk(Planned, 0, "G"), -1)
+	visited := waiting
+	visited.ClaimedTill = visited.NotBefore
+	faulted := waiting
+	faulted.Attempts = 1
 	for name, tc := range map[string]struct {
 		run        Run
 		unfinished []Chunk
 		exports    Slots
 		want       []Chunk
 	}{
-		"the oldest while slots are free":      {Run{}, []Chunk{p3, p1, p2}, Slots{}, []Chunk{p1, p2}},
-		"a holder needs none":                  {Run{}, []Chunk{p1, p2, p3}, Slots{Holders: []string{"x", p2.ID}}, []Chunk{p2}},
-		"not before its time":                  {Run{}, []Chunk{waiting, p1}, Slots{}, []Chunk{p1}},
-		"source busy":                          {Run{}, []Chunk{p1, x1}, Slots{NotBefore: instant().Add(1)}, []Chunk{x1}},
-		"heads only, one slot":                 {Run{}, []Chunk{x2, x1, y1}, Slots{}, []Chunk{x1}},
-		"overdue jobs, not those under way":    {Run{}, []Chunk{flying, overdue}, Slots{}, []Chunk{overdue}},
-		"paused":                               {Run{Paused: true}, []Chunk{p1, x1, overdue, flying}, Slots{}, []Chunk{overdue}},
-		"halted":                               {Run{}, []Chunk{p1, x1, overdue, bad}, Slots{}, []Chunk{overdue}},
-		"stopping: everything due":             {Run{StopAsked: true}, []Chunk{waiting, p1, flying, bad}, Slots{}, []Chunk{p1, flying, bad}},
-		"ended":                                {Run{EndedAt: instant()}, []Chunk{p1, overdue}, Slots{}, nil},
-		"a posted body waits for its own lane": {Run{}, []Chunk{x2}, Slots{}, []Chunk{x2}},
+		"the oldest while slots are free":       {Run{}, []Chunk{p3, p1, p2}, Slots{}, []Chunk{p1, p2}},
+		"a holder needs none":                   {Run{}, []Chunk{p1, p2, p3}, Slots{Holders: []string{"x", p2.ID}}, []Chunk{p2}},
+		"not before its time":                   {Run{}, []Chunk{waiting, p1}, Slots{}, []Chunk{p1}},
+		"source busy":                           {Run{}, []Chunk{p1, x1}, Slots{NotBefore: instant().Add(1)}, []Chunk{x1}},
+		"heads only, one slot":                  {Run{}, []Chunk{x2, x1, y1}, Slots{}, []Chunk{x1}},
+		"overdue jobs, not those under way":     {Run{}, []Chunk{flying, overdue}, Slots{}, []Chunk{overdue}},
+		"paused":                                {Run{Paused: true}, []Chunk{p1, x1, overdue, flying}, Slots{}, []Chunk{overdue}},
+		"halted":                                {Run{}, []Chunk{p1, x1, overdue, bad}, Slots{}, []Chunk{overdue}},
+		"stopping: a mere wait is no hindrance": {Run{StopAsked: true}, []Chunk{waiting, p1, flying, bad}, Slots{}, []Chunk{waiting, p1, flying, bad}},
+		"stopping: a visit under way is":        {Run{StopAsked: true}, []Chunk{visited, p1}, Slots{}, []Chunk{p1}},
+		"stopping: the wait after a fault is":   {Run{StopAsked: true}, []Chunk{faulted, p1}, Slots{}, []Chunk{p1}},
+		"ended":                                 {Run{EndedAt: instant()}, []Chunk{p1, overdue}, Slots{}, nil},
+		"a posted body waits for its own lane":  {Run{}, []Chunk{x2}, Slots{}, []Chunk{x2}},
 	} {
 		got := Admit(tc.run, tc.unfinished, tc.exports, Slots{}, l, instant())
 		want := ids(tc.want...)

@@ -100,6 +100,7 @@ type Chunk struct {
 	Expected      int64 // versions counted when it was planned; negative: not counted
 	State         State
 	NotBefore     time.Time // no visit earlier than this; doubles as the claim of the visit under way
+	ClaimedTill   time.Time // equal to NotBefore while that is a claim and no mere wait
 	Attempts      int       // consecutive faults; any progress resets it
 	Export        Job
 	Import        Job

@@ -34,8 +34,22 @@ func (c *Chunk) Claim(now, until time.Time) error {
 	if now.Before(c.NotBefore) {
 		return ErrNotDue
 	}
-	c.NotBefore, c.UpdatedAt = until, now
+	c.NotBefore, c.ClaimedTill, c.UpdatedAt = until, until, now
 	return nil
+}
+
+// ClaimToCancel reserves the chunk of a run that is stopping. It does not wait for the next poll, which may be an hour
+// away, but for a visit under way, and after a fault as long as that says.
+func (c *Chunk) ClaimToCancel(now, until time.Time) error {
+	if c.Cancellable(now) {
+		c.NotBefore = now
+	}
+	return c.Claim(now, until)
+}
+
+// Cancellable reports whether a stop may visit the chunk now.
+func (c Chunk) Cancellable(now time.Time) bool {
+	return c.State.Unfinished() && (!now.Before(c.NotBefore) || c.Attempts == 0 && !c.NotBefore.Equal(c.ClaimedTill))
 }
 
 // ExportIntended numbers a new try before its kick-off is sent (invariant 14). What an earlier try left is never read.

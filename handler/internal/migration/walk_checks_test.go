@@ -104,13 +104,13 @@ func (p *process) checkSaved(pt *part, before chunkRow, row *chunkRow, s Save) {
 		p.checkLimits(pt)
 		return
 	}
-	claims := is.NotBefore.After(was.NotBefore) && is.State == was.State && p.holds != is.ID
+	claims := !is.ClaimedTill.Equal(was.ClaimedTill) && is.State == was.State
 	if claims || was.State == Failed {
 		if before.owner != nil && before.owner != p {
 			before.owner.lost = true
 		}
 		row.owner, p.holds, p.lost = p, is.ID, false
-		p.require(5, was.State == Failed || !p.clock().Before(was.NotBefore), "%s was claimed while another visit held it", is.ID)
+		p.require(5, was.State == Failed || !p.clock().Before(was.NotBefore) || pt.run.StopAsked && was.Cancellable(p.clock()), "%s was claimed while another visit held it", is.ID)
 	} else {
 		p.require(6, before.owner == p && !p.lost, "%s: a save of %s by a visit that does not hold the claim", is.ID, is.State)
 	}

@@ -164,7 +164,7 @@ func (x *visitor) balance(job *importJob) error {
 
 // cancel ends a chunk of a stopped run, and its job.
 func (x *visitor) cancel() error {
-	if err := x.claim(); err != nil {
+	if err := x.claimBy(x.chunk.ClaimToCancel); err != nil {
 		return err
 	}
 	err := x.cancelJob()

@@ -19,7 +19,7 @@ func (p *process) visit(id string) error {
 		return yielded(p.visitRound())
 	}
 	chunk, cv, err := p.readChunk(pt, id)
-	if errors.Is(err, ErrNotFound) || err == nil && p.clock().Before(chunk.NotBefore) {
+	if errors.Is(err, ErrNotFound) || err == nil && p.clock().Before(chunk.NotBefore) && !(run.StopAsked && chunk.Cancellable(p.clock())) {
 		return nil
 	}
 	if err != nil {
@@ -83,8 +83,10 @@ func (x *visitor) save(s Save) error {
 	return nil
 }
 
-func (x *visitor) claim() error {
-	if err := x.chunk.Claim(x.clock(), x.clock().Add(x.rules.claim)); err != nil {
+func (x *visitor) claim() error { return x.claimBy(x.chunk.Claim) }
+
+func (x *visitor) claimBy(claim func(now, until time.Time) error) error {
+	if err := claim(x.clock(), x.clock().Add(x.rules.claim)); err != nil {
 		return errYield
 	}
 	return x.save(Save{Slot: x.keepSlot()})
