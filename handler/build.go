@@ -77,7 +77,7 @@ func (c config) limits() engine.Limits {
 	return engine.Limits{
 		Limits: migration.Limits{
 			MaxExports: c.maxExports, MaxImports: c.maxImports, MaxFailures: c.maxFailures,
-			Confirmations: c.confirmations, Poll: c.poll,
+			Confirmations: c.confirmations, Poll: c.poll, Quiet: c.quietHours, QuietImports: c.quietImports,
 		},
 		FilesPerImport: c.filesPerImport, MaxCount: c.maxCount, Parallel: c.parallel, Settle: c.settle, Interval: c.interval,
 		ConfirmInterval: c.confirmInterval, Stall: c.stall, RequestTimeout: c.requestTimeout,

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"fhirferry/handler/internal/migration"
 )
 
 // authMode says where the tokens for the FHIR services come from.
@@ -45,7 +47,7 @@ type config struct {
 	confirmInterval, stall, requestTimeout time.Duration
 	maxFailures                            int
 
-	quietHours   string // as written; not in force
+	quietHours   migration.QuietHours
 	quietImports bool
 
 	insights secret
@@ -113,7 +115,7 @@ func readConfig(getenv func(string) string) config {
 		stall:               r.duration("FERRY_STALL"),
 		requestTimeout:      r.duration("FERRY_REQUEST_TIMEOUT"),
 		maxFailures:         int(r.integer("FERRY_MAX_FAILURES", 1, mostRepetitions)),
-		quietHours:          r.unsupported("FERRY_QUIET_HOURS", "a time without new jobs"),
+		quietHours:          r.quietHours("FERRY_QUIET_HOURS"),
 		quietImports:        r.boolean("FERRY_QUIET_IMPORTS"),
 		insights:            r.insights("APPLICATIONINSIGHTS_CONNECTION_STRING"),
 	}

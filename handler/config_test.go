@@ -162,7 +162,6 @@ func TestNotSupportedYet(t *testing.T) {
 	for _, tt := range []struct{ name, value string }{
 		{"FERRY_ANONYMIZATION_CONFIG", "config.json"},
 		{"FERRY_ANONYMIZATION_CONFIG_ETAG", "0x8"},
-		{"FERRY_QUIET_HOURS", "Mon-Fri 08:00-17:00 Europe/London"},
 		{"FERRY_MODE", "export"},
 		{"FERRY_MODE", "import"},
 	} {

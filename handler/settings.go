@@ -76,8 +76,8 @@ func settingsTable() []setting {
 		{"FERRY_STALL", "24h", "", "a job that shows neither progress nor an end for so long is cancelled and tried again"},
 		{"FERRY_REQUEST_TIMEOUT", "100s", "", "longest wait for one answer of a FHIR service, up to `200s`; a visit ends within twice this, its claim lapses after three times"},
 		{"FERRY_MAX_FAILURES", "5", "", "consecutive failures of one chunk before it counts as failed and the migration halts"},
-		{"FERRY_QUIET_HOURS", "", "", notYet + "when no new job is started"},
-		{"FERRY_QUIET_IMPORTS", "false", "", "during quiet hours still import what has been exported; without effect until quiet hours are supported"},
+		{"FERRY_QUIET_HOURS", "", "", "when no new job is started, such as `Mon-Fri 08:00-17:00 Europe/London; Sat 10:00-12:00 UTC`: days, times and a time zone, of which days (every day) and zone (`UTC`) may be left out. Jobs in flight land; a change takes effect at once"},
+		{"FERRY_QUIET_IMPORTS", "false", "", "during quiet hours still import what has been exported"},
 		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "", "", "Application Insights, for the host, which records the handler's log lines too; telemetry of the handler's own is not in force yet"},
 	}
 }

@@ -35,6 +35,7 @@ func (e *Engine) Access(ctx context.Context) []Check {
 			"give the app the roles Storage Table Data Contributor and Storage Blob Data Contributor on the account of AzureWebJobsStorage", e.ledger.Prepare)},
 		{"queue", a.storage("reach the queue",
 			"give the app the role Storage Queue Data Contributor on the account of AzureWebJobsStorage", e.queue.Prepare)},
+		{"quiet hours", a.quiet},
 		{"run settings", a.frozen},
 	} {
 		a.checks = append(a.checks, within(ctx, c.name, c.run))

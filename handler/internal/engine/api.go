@@ -48,7 +48,8 @@ type Status struct {
 	Frontier            time.Time // planned up to here
 	End                 time.Time // T, the last instant to move
 	ExportOnly          bool
-	Planning            string // what the open round is doing; empty: none is open
+	Planning            string     // what the open round is doing; empty: none is open
+	Quiet               *Quietness // nil: there are no quiet hours
 	Totals              migration.Totals
 }
 

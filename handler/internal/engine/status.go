@@ -13,7 +13,8 @@ import (
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	run, _, err := e.ledger.Current(ctx)
 	if errors.Is(err, migration.ErrNotFound) {
-		return Status{State: migration.ShownIdle, Mode: e.settings.Mode, Source: e.settings.Source, Destination: e.settings.Destination}, nil
+		return Status{State: migration.ShownIdle, Mode: e.settings.Mode, Source: e.settings.Source, Destination: e.settings.Destination,
+			Quiet: e.quietness()}, nil
 	}
 	if err != nil {
 		return Status{}, fmt.Errorf("read the current run: %w", err)
@@ -31,6 +32,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		Source: run.Settings.Source, Destination: run.Settings.Destination,
 		Since: run.Since, Until: run.Settings.Until, StartedAt: run.StartedAt, UpdatedAt: run.UpdatedAt, EndedAt: run.EndedAt,
 		MigratedTill: run.MigratedTill(unfinished), Frontier: run.Frontier, End: run.End, ExportOnly: run.ExportOnly, Totals: totals,
+		Quiet: e.quietness(),
 	}
 	for _, c := range unfinished {
 		if c.UpdatedAt.After(s.UpdatedAt) {

@@ -129,12 +129,14 @@ func (c Chunk) Next(r Run, g Gate) Action {
 type Gate struct{ Exports, Imports bool }
 
 // GateOf closes both gates while the run is paused, halted (a chunk has failed) or over, and before its custom search
-// parameters have been moved: what is imported after them is indexed as it is written (contract 8.3).
+// parameters have been moved: what is imported after them is indexed as it is written (contract 8.3). In quiet hours it
+// closes that of exports, and that of imports unless they may go on.
 func GateOf(r Run, unfinished []Chunk, l Limits, now time.Time) Gate {
 	halted := slices.ContainsFunc(unfinished, func(c Chunk) bool { return c.State == Failed })
 	awaited := l.SearchParameters && r.ParametersAt.IsZero()
 	open := !r.Ended() && !r.StopAsked && !r.Paused && !halted && !awaited
-	return Gate{Exports: open, Imports: open}
+	quiet := l.Quiet.Quiet(now)
+	return Gate{Exports: open && !quiet, Imports: open && (!quiet || l.QuietImports)}
 }
 
 // Head reports whether no earlier unfinished chunk shares a lane with c: only then may it be imported (invariant 4).

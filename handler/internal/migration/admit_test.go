@@ -138,18 +138,23 @@ func TestNext(t *testing.T) {
 		}
 	}
 	failed := []Chunk{chunkIn(Failed)}
+	always := QuietHours{{Days: [7]bool{true, true, true, true, true, true, true}, Begin: 0, End: 24 * 60, Zone: time.UTC}}
 	for name, tc := range map[string]struct {
 		run        Run
 		unfinished []Chunk
 		want       bool
 		limits     Limits
+		quiet      bool // imports alone may go on
 	}{
 		"running": {want: true}, "cut over": {run: Run{CutOverAsked: true}, want: true}, "paused": {run: Run{Paused: true}},
 		"halted": {unfinished: failed}, "stopping": {run: Run{StopAsked: true}}, "ended": {run: ended},
 		"search parameters awaited": {limits: Limits{SearchParameters: true}},
 		"search parameters moved":   {run: Run{ParametersAt: instant()}, limits: Limits{SearchParameters: true}, want: true},
+		"quiet hours":               {limits: Limits{Quiet: always}},
+		"quiet, imports go on":      {limits: Limits{Quiet: always, QuietImports: true}, quiet: true},
+		"quiet and halted":          {unfinished: failed, limits: Limits{Quiet: always, QuietImports: true}},
 	} {
-		if got := GateOf(tc.run, tc.unfinished, tc.limits, instant()); got != (Gate{tc.want, tc.want}) {
+		if got := GateOf(tc.run, tc.unfinished, tc.limits, instant()); got != (Gate{tc.want, tc.want || tc.quiet}) {
 			t.Errorf("%s: got %+v, want %v", name, got, tc.want)
 		}
 	}

@@ -12,6 +12,8 @@ type Limits struct {
 	Confirmations          int           // equal manifests before one is believed
 	Poll                   time.Duration // shortest wait between two polls of one job
 	SearchParameters       bool          // custom search parameters are moved too, before the first chunk
+	Quiet                  QuietHours    // when no job is started
+	QuietImports           bool          // what has been exported is imported in quiet hours too
 }
 
 func (c *Chunk) illegal(event string) error {

@@ -46,6 +46,7 @@ type statusJSON struct {
 	End           instant         `json:"end"`
 	ExportOnly    bool            `json:"exportOnly"`
 	Planning      *string         `json:"planning"`
+	Quiet         *quietJSON      `json:"quiet"` // null: there are no quiet hours
 	Chunks        countsJSON      `json:"chunks"`
 	Resources     tallyJSON       `json:"resources"`
 	Clean         bool            `json:"clean"`
@@ -71,6 +72,19 @@ func (c countsJSON) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// quietJSON says whether no job is started now, and until when.
+type quietJSON struct {
+	Now   bool    `json:"now"`
+	Until instant `json:"until"` // null: it is not quiet
+}
+
+func showQuiet(q *engine.Quietness) *quietJSON {
+	if q == nil {
+		return nil
+	}
+	return &quietJSON{Now: q.Now, Until: instant(q.Until)}
+}
+
 type tallyJSON struct {
 	Exported int64 `json:"exported"`
 	Imported int64 `json:"imported"`
@@ -92,7 +106,7 @@ func showStatus(st engine.Status, first []migration.Problem) statusJSON {
 		Since: instant(st.Since), Until: instant(st.Until),
 		StartedAt: instant(st.StartedAt), UpdatedAt: instant(st.UpdatedAt), EndedAt: instant(st.EndedAt),
 		MigratedTill: instant(st.MigratedTill), Frontier: instant(st.Frontier), End: instant(st.End),
-		ExportOnly: st.ExportOnly, Planning: text(st.Planning),
+		ExportOnly: st.ExportOnly, Planning: text(st.Planning), Quiet: showQuiet(st.Quiet),
 		Chunks: countsJSON(st.Totals.Chunks), Resources: tallyJSON(st.Totals.Resources), Clean: st.Totals.Clean(),
 		Problems: []problemJSON{}, ProblemsTotal: len(first) + max(st.Totals.Reported, len(st.Totals.Problems)),
 	}
