@@ -7,10 +7,15 @@
 // a manual clock everything is deterministic for one client at a time.
 //
 // Not simulated:
-//   - Search parameters other than _id, _lastUpdated and url; includes, _elements, partial _summary forms.
-//   - Validation of resources, references, profiles; If-Match, conditional writes, patches, bundles (POST /).
-//   - Custom search parameters as such (they are stored like any resource), $reindex, $bulk-delete,
-//     $purge-history, $status of search parameters (S40).
+//   - More than a handful of built-in search parameters per type. Expressions other than Type.member.member with
+//     where(url='…'), as(…) and ofType(…) in between, joined by "|": they are stored and enabled like any other, but
+//     a search by one is 501. Of the values: tokens by equality, strings by their beginning, dates by the beginning
+//     of their text, no prefixes and no modifiers; composite and quantity parameters are 501. Chains,
+//     includes, _elements, partial _summary forms.
+//   - Validation of resources, references, profiles; If-Match, conditional writes, patches, transactions; the order
+//     in which a batch works off its entries.
+//   - Which expressions the service cannot index (contract 8.2): any expression is taken. $bulk-delete,
+//     $purge-history, $status of search parameters; a reindex that competes with an import.
 //   - Roles: one bearer token opens everything (S42).
 //   - De-identified export, which is answered as not enabled, and _format names.
 //   - Compartments: a Patient or Group export takes what holds a reference to the patients.

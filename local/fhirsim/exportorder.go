@@ -160,7 +160,7 @@ func (s *Server) readExportTypes(c *call, o *exportOrder) error {
 		if !found || err != nil || !s.knowsType(name) {
 			return refuse("The _typeFilter segment '%s' could not be parsed.", segment)
 		}
-		f, unsupported, err := s.parseFilter(values)
+		f, unsupported, err := s.parseFilter([]string{name}, values, false)
 		if err != nil {
 			return err
 		}

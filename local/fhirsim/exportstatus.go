@@ -20,7 +20,7 @@ func (s *Server) startExport(c *call) answer {
 	if err != nil {
 		return invalid(c, "%s", err)
 	}
-	if arm, hit := s.faults.take(faultThrottleKickoff, c.route); hit {
+	if arm, hit := s.faults.strike(faultThrottleKickoff, c); hit {
 		return busy(arm)
 	}
 	base := s.baseURL(c)
@@ -34,21 +34,21 @@ func (s *Server) startExport(c *call) answer {
 	}
 	j.exportFaults = s.exportFaults(c)
 	s.exports = append(s.exports, j)
-	_, j.answerLost = s.faults.take(faultLoseExportAnswer, c.route)
+	_, j.answerLost = s.faults.strike(faultLoseExportAnswer, c)
 	a := s.accepted(c, base, "export", j.id)
 	a.dropped = j.answerLost
 	return a
 }
 
 func (s *Server) exportFaults(c *call) exportFaults {
-	has := func(name string) bool { _, hit := s.faults.take(name, c.route); return hit }
+	has := func(name string) bool { _, hit := s.faults.strike(name, c); return hit }
 	f := exportFaults{stuck: has(faultStickExport), forget: has(faultForgetExport),
 		systemCancel: has(faultSystemCancelExport), lose: has(faultLoseBlob), truncate: has(faultTruncateBlob),
 		change: has(faultChangeBlob), empty: has(faultEmptyFile)}
-	if arm, hit := s.faults.take(faultFailExport, c.route); hit {
+	if arm, hit := s.faults.strike(faultFailExport, c); hit {
 		f.doom = &arm
 	}
-	if arm, hit := s.faults.take(faultPartialManifest, c.route); hit {
+	if arm, hit := s.faults.strike(faultPartialManifest, c); hit {
 		f.partial, f.pauseAfterPartial = max(1, arm.Count), true
 	}
 	return f
@@ -56,11 +56,11 @@ func (s *Server) exportFaults(c *call) exportFaults {
 
 // accepted is the 202 of a kick-off.
 func (s *Server) accepted(c *call, base, kind string, id int64) answer {
-	if _, hit := s.faults.take(faultForeignContentLocation, c.route); hit {
+	if _, hit := s.faults.strike(faultForeignContentLocation, c); hit {
 		base = "https://elsewhere.example"
 	}
 	a := answer{status: http.StatusAccepted}
-	if _, hit := s.faults.take(faultMissingContentLocation, c.route); hit {
+	if _, hit := s.faults.strike(faultMissingContentLocation, c); hit {
 		return a
 	}
 	return a.with("Content-Location", fmt.Sprintf("%s/_operations/%s/%d", base, kind, id))
@@ -89,7 +89,7 @@ func exportUnknown(c *call) answer {
 
 // exportStatus answers GET _operations/export/{id} by the state table of contract 2.1.
 func (s *Server) exportStatus(c *call) answer {
-	if arm, hit := s.faults.take(faultPollStatus, c.route); hit {
+	if arm, hit := s.faults.strike(faultPollStatus, c); hit {
 		return oddAnswer(arm)
 	}
 	s.mu.Lock()
@@ -144,7 +144,7 @@ func (s *Server) pending(c *call) answer {
 	if s.opt.ProgressHeaders {
 		a = a.with("Retry-After", "5").with("X-Progress", "in progress")
 	}
-	if _, hit := s.faults.take(faultPollProgressBody, c.route); hit {
+	if _, hit := s.faults.strike(faultPollProgressBody, c); hit {
 		a.contentType, a.body = plainJSON, []byte(`{"output":[],"error":[]}`)
 	}
 	return a
@@ -172,7 +172,7 @@ type manifestFile struct {
 // manifest shows the first n files (contract 2.2). The caller holds mu.
 func (s *Server) manifest(c *call, j *exportJob, n int) answer {
 	endpoint := s.opt.Blobs.Endpoint()
-	if _, hit := s.faults.take(faultForeignOutputURL, c.route); hit {
+	if _, hit := s.faults.strike(faultForeignOutputURL, c); hit {
 		endpoint = "https://elsewhere.example"
 	}
 	m := manifest{TransactionTime: j.created.UTC().Format(lastUpdatedLayout) + "+00:00", Request: j.request,

@@ -41,6 +41,10 @@ const (
 	faultSlowImportPoll         = "SlowImportPoll"
 	faultPollProgressBody       = "PollProgressBody"
 	faultPollStatus             = "PollStatus"
+	faultRefuseSearchParameter  = "RefuseSearchParameter"
+	faultThrottleBatch          = "ThrottleBatch"
+	faultFailReindex            = "FailReindex"
+	faultStickReindex           = "StickReindex"
 	faultLateVisibility         = "LateVisibility"
 	faultExpireToken            = "ExpireToken"
 	faultDeprecate              = "Deprecate"
@@ -61,6 +65,7 @@ func FaultNames() []string {
 		faultForeignOutputURL, faultForeignContentLocation, faultMissingContentLocation, faultFailImportEtag,
 		faultFailImport, faultStickImport, faultRejectLines, faultDuplicateErrors, faultRepeatErrorLines,
 		faultSkipLines, faultLeaveLease, faultSlowImportPoll, faultPollProgressBody, faultPollStatus,
+		faultRefuseSearchParameter, faultThrottleBatch, faultFailReindex, faultStickReindex,
 		faultLateVisibility, faultExpireToken, faultDeprecate, faultLock423, faultEmptyPages, faultShortPages,
 		faultCountFails, faultServerBusy, faultDropBefore, faultDropAfter}
 }
@@ -85,7 +90,8 @@ type Arm struct {
 	Probability float64 `json:"probability,omitempty"`
 	// Skip lets so many matches pass first.
 	Skip int `json:"skip,omitempty"`
-	// Route narrows the matches to routes that begin so, for instance "GET /$export".
+	// Route narrows the matches to requests whose route or whose method and path begin so, for instance
+	// "GET /$export" or "GET /SearchParameter".
 	Route string `json:"route,omitempty"`
 
 	Status      int    `json:"status,omitempty"`
@@ -154,12 +160,17 @@ func (f *Faults) Fired() map[string]int {
 	return maps.Clone(f.fired)
 }
 
-// take reports whether the fault strikes at this match, and with what.
-func (f *Faults) take(name, route string) (Arm, bool) {
+// strike is take for a request.
+func (f *Faults) strike(name string, c *call) (Arm, bool) {
+	return f.take(name, c.route, c.Method+" "+c.URL.Path)
+}
+
+// take reports whether the fault strikes at this match, which has one or more routes, and with what.
+func (f *Faults) take(name string, routes ...string) (Arm, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, arm := range f.armed[name] {
-		if !strings.HasPrefix(route, arm.Route) {
+		if !slices.ContainsFunc(routes, func(route string) bool { return strings.HasPrefix(route, arm.Route) }) {
 			continue
 		}
 		if arm.Skip > 0 {

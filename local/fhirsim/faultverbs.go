@@ -112,6 +112,23 @@ func (f *Faults) PollStatus(n, status int, body, contentType string, length int6
 	f.arm(faultPollStatus, Arm{Times: n, Status: status, Body: body, ContentType: contentType, Length: length})
 }
 
+// RefuseSearchParameter answers n writes of SearchParameter, in a batch or alone, with the status; 400, 409 and
+// 424 are those of contract 8.2. A request, for instance "PUT /SearchParameter/abc", chooses one (F28).
+func (f *Faults) RefuseSearchParameter(n, status int, request, text string) {
+	f.arm(faultRefuseSearchParameter, Arm{Times: n, Status: status, Route: request, Text: text})
+}
+
+// ThrottleBatch answers the entries behind the first `after` ones of n batches 429 inside the 200 (F28).
+func (f *Faults) ThrottleBatch(n, after int) { f.arm(faultThrottleBatch, Arm{Times: n, Count: after}) }
+
+// FailReindex lets n reindex jobs end Failed with the details; no parameter becomes usable.
+func (f *Faults) FailReindex(n int, details string) {
+	f.arm(faultFailReindex, Arm{Times: n, Text: details})
+}
+
+// StickReindex makes n reindex jobs that stay Running until cancelled.
+func (f *Faults) StickReindex(n int) { f.arm(faultStickReindex, Arm{Times: n}) }
+
 // LateVisibility keeps n writes invisible for d after they were dated, by the server's clock (F22).
 func (f *Faults) LateVisibility(n int, d time.Duration) {
 	f.arm(faultLateVisibility, Arm{Times: n, Milliseconds: int(d.Milliseconds())})

@@ -27,7 +27,7 @@ func (s *Server) startImport(c *call) answer {
 	if err != nil {
 		return invalid(c, "%s", err)
 	}
-	if arm, hit := s.faults.take(faultThrottleKickoff, c.route); hit {
+	if arm, hit := s.faults.strike(faultThrottleKickoff, c); hit {
 		return busy(arm)
 	}
 	base := s.baseURL(c)
@@ -43,7 +43,7 @@ func (s *Server) startImport(c *call) answer {
 		s.imports = append(s.imports, j)
 	}
 	a := s.accepted(c, base, "import", j.id)
-	if _, lost := s.faults.take(faultLoseImportAnswer, c.route); lost {
+	if _, lost := s.faults.strike(faultLoseImportAnswer, c); lost {
 		j.answerLost, a.dropped = true, true
 	} else {
 		j.answerLost = false
@@ -54,12 +54,12 @@ func (s *Server) startImport(c *call) answer {
 func (s *Server) newImport(c *call, base string, order importOrder) *importJob {
 	j := &importJob{id: s.newID(c.now), created: c.now, start: c.now.Add(s.queueDelay()), order: order,
 		request: base + c.URL.RequestURI(), state: jobCreated}
-	_, j.stuck = s.faults.take(faultStickImport, c.route)
-	_, j.etagFault = s.faults.take(faultFailImportEtag, c.route)
-	if arm, hit := s.faults.take(faultFailImport, c.route); hit {
+	_, j.stuck = s.faults.strike(faultStickImport, c)
+	_, j.etagFault = s.faults.strike(faultFailImportEtag, c)
+	if arm, hit := s.faults.strike(faultFailImport, c); hit {
 		j.doom = &arm
 	}
-	if arm, hit := s.faults.take(faultSkipLines, c.route); hit {
+	if arm, hit := s.faults.strike(faultSkipLines, c); hit {
 		j.skip = arm.Count
 	}
 	return j
@@ -78,7 +78,7 @@ func (s *Server) findImport(c *call) (*importJob, answer) {
 
 // importStatus answers GET _operations/import/{id} by the state table of contract 5.1.
 func (s *Server) importStatus(c *call) answer {
-	if arm, hit := s.faults.take(faultPollStatus, c.route); hit {
+	if arm, hit := s.faults.strike(faultPollStatus, c); hit {
 		return oddAnswer(arm)
 	}
 	s.mu.RLock()
@@ -103,7 +103,7 @@ func (s *Server) importStatus(c *call) answer {
 	if s.opt.SlowPolls {
 		a.wait = s.opt.scaled(time.Second)
 	}
-	if arm, hit := s.faults.take(faultSlowImportPoll, c.route); hit {
+	if arm, hit := s.faults.strike(faultSlowImportPoll, c); hit {
 		a.wait = time.Duration(arm.Milliseconds) * time.Millisecond
 	}
 	return a

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// JobInfo describes one export or import, past or present.
+// JobInfo describes one export, import or reindex, past or present.
 type JobInfo struct {
 	ID          int64     `json:"id"`
-	Kind        string    `json:"kind"`  // "export" or "import"
+	Kind        string    `json:"kind"`  // "export", "import" or "reindex"
 	State       string    `json:"state"` // created, running, completed, failed, cancelled, systemCancelled
 	Created     time.Time `json:"created"`
 	Ended       time.Time `json:"ended"` // zero while open; an export's end does not include the quiet period
@@ -28,7 +28,7 @@ type JobInfo struct {
 	Shown       int       `json:"shown"`      // full manifests answered
 }
 
-// Jobs lists all exports, then all imports, in the order they were made.
+// Jobs lists all exports, then all imports, then all reindexes, in the order they were made.
 func (s *Server) Jobs() []JobInfo {
 	s.stepIfIdle()
 	s.mu.RLock()
@@ -39,6 +39,10 @@ func (s *Server) Jobs() []JobInfo {
 	}
 	for _, j := range s.imports {
 		list = append(list, importInfo(j))
+	}
+	for _, j := range s.reindexes {
+		list = append(list, JobInfo{ID: j.id, Kind: "reindex", State: string(j.state), Created: j.created,
+			Ended: j.ended, Request: j.request, Types: j.types, Reason: j.reason, Cancelled: j.state == jobCancelled})
 	}
 	return list
 }

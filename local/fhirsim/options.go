@@ -30,6 +30,9 @@ type Options struct {
 
 	// FHIRVersion is what /metadata says. Default 4.0.1.
 	FHIRVersion string
+	// SoftwareName and SoftwareVersion are what /metadata says, so that an open-source server can be played.
+	// Default "Simulated FHIR server" and "5.0.0".
+	SoftwareName, SoftwareVersion string
 	// Types are the resource types of the capability statement. Default all of R4.
 	Types []string
 	// Versioning is the policy /metadata shows for every type. Default "versioned".
@@ -73,6 +76,8 @@ type Options struct {
 	// ExportRate and ImportRate are resources per second and worker at scale 1; an import counts a
 	// resource as 1,000 bytes. Default 5,000.
 	ExportRate, ImportRate float64
+	// ReindexRate is resources per second of a reindex at scale 1, all workers together. Default 5,000.
+	ReindexRate float64
 	// KeepRequests is how many requests the record holds. Default 20,000.
 	KeepRequests int
 }
@@ -89,6 +94,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Workers, 4)
 	setDefault(&o.ExportRate, 5000)
 	setDefault(&o.ImportRate, 5000)
+	setDefault(&o.ReindexRate, 5000)
+	setDefault(&o.SoftwareName, "Simulated FHIR server")
+	setDefault(&o.SoftwareVersion, "5.0.0")
 	setDefault(&o.KeepRequests, 20000)
 	if len(o.Types) == 0 {
 		o.Types = resourceTypes()

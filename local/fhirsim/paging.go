@@ -135,10 +135,10 @@ func (s *Server) pageAnswer(c *call, base string, p page, kind string, total int
 		b.Entry = append(b.Entry, warningEntry(warning))
 	}
 	count := p.count
-	if _, hit := s.faults.take(faultShortPages, c.route); hit {
+	if _, hit := s.faults.strike(faultShortPages, c); hit {
 		count /= 2
 	}
-	if _, hit := s.faults.take(faultEmptyPages, c.route); hit {
+	if _, hit := s.faults.strike(faultEmptyPages, c); hit {
 		count = 0
 	}
 	last, shown := p.after, 0

@@ -3,6 +3,7 @@ package fhirsim
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,7 +16,7 @@ type Request struct {
 	RawQuery string
 	Route    string            // method and path pattern, the key of RequestCounts
 	Header   map[string]string // Accept, Prefer, Content-Type, If-Match, User-Agent; Authorization as "present"
-	Body     string            // of POST $import
+	Body     string            // of POST $import, POST $reindex and batches
 	Status   int
 }
 
@@ -44,7 +45,7 @@ func (k *record) add(c *call, a answer) {
 	if c.Header.Get("Authorization") != "" {
 		r.Header["Authorization"] = "present"
 	}
-	if c.Method == http.MethodPost && c.path[0] == "$import" {
+	if c.Method == http.MethodPost && slices.Contains([]string{"$import", "$reindex", ""}, c.path[0]) {
 		r.Body = string(c.content)
 	}
 	k.mu.Lock()

@@ -67,7 +67,16 @@ func (s *Server) update(c *call) answer {
 	if fresh && s.opt.RefuseUpdateCreate {
 		return methodNotAllowed(c)
 	}
-	return s.store(c, p, fresh)
+	if c.path[0] != searchParameter {
+		return s.store(c, p, fresh)
+	}
+	if refused := s.checkParameter(c, p.id); refused != nil {
+		return *refused
+	}
+	before := s.storedDefinitions()[p.id]
+	a := s.store(c, p, fresh)
+	s.noteParameter(before, s.storedDefinitions()[p.id])
+	return a
 }
 
 // create answers POST /{Type} with an id from the seed.
@@ -78,6 +87,11 @@ func (s *Server) create(c *call) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.path[0] == searchParameter {
+		if refused := s.checkParameter(c, ""); refused != nil {
+			return *refused
+		}
+	}
 	p.id = fmt.Sprintf("%016x%016x", s.rng.Uint64(), s.rng.Uint64())
 	return s.store(c, p, true)
 }
@@ -113,6 +127,12 @@ func (s *Server) delete(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.table(c.path[0])
+	if c.path[0] == searchParameter {
+		if s.activeReindex() != nil {
+			return outcome(c.now, http.StatusConflict, "conflict", changesLocked)
+		}
+		s.noteParameter(s.storedDefinitions()[c.path[1]], definition{})
+	}
 	a := answer{status: http.StatusNoContent}
 	if c.query.Get("hardDelete") == "true" || c.query.Get("_hardDelete") == "true" {
 		t.remove(c.path[1])

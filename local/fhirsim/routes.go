@@ -22,6 +22,8 @@ func (s *Server) findPath(c *call) (string, func(*call) answer) {
 		return "/_operations/export/{id}", byMethod(c, verbs{get: s.exportStatus, del: s.cancelExport})
 	case p[0] == "_operations" && len(p) == 3 && p[1] == "import":
 		return "/_operations/import/{id}", byMethod(c, verbs{get: s.importStatus, del: s.cancelImport})
+	case p[0] == "_operations" && len(p) == 3 && p[1] == "reindex":
+		return "/_operations/reindex/{id}", byMethod(c, verbs{get: s.reindexStatus, del: s.cancelReindex})
 	case len(p) == 2 && p[0] == "health" && p[1] == "check":
 		return "/health/check", byMethod(c, verbs{get: health})
 	case len(p) == 1:
@@ -47,7 +49,7 @@ func (s *Server) findPath(c *call) (string, func(*call) answer) {
 func (s *Server) findShort(c *call) (string, func(*call) answer) {
 	switch name := c.path[0]; {
 	case name == "":
-		return "/", byMethod(c, verbs{get: s.search})
+		return "/", byMethod(c, verbs{get: s.search, post: s.batch})
 	case name == "metadata":
 		return "/metadata", byMethod(c, verbs{get: s.metadata})
 	case name == "_history":
@@ -56,6 +58,8 @@ func (s *Server) findShort(c *call) (string, func(*call) answer) {
 		return "/$export", byMethod(c, verbs{get: s.startExport})
 	case name == "$import":
 		return "/$import", byMethod(c, verbs{post: s.startImport})
+	case name == "$reindex":
+		return "/$reindex", byMethod(c, verbs{get: s.showReindex, post: s.startReindex})
 	case s.knowsType(name):
 		return "/{Type}", byMethod(c, verbs{get: s.search, post: s.create})
 	}

@@ -1,8 +1,9 @@
 package fhirsim
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -12,13 +13,12 @@ import (
 	"time"
 )
 
-// filter is what a search asks of a row. The only search parameters are _id, _lastUpdated and, for
-// SearchParameter, url.
+// filter is what a search asks of a row.
 type filter struct {
-	ids    []string // empty: any
-	within span
-	except []span
-	url    string // quoted JSON text that must be the resource's url
+	ids        []string // empty: any
+	within     span
+	except     []span
+	conditions []condition // search parameters of the resources' content
 }
 
 func (f filter) matches(r *row) bool {
@@ -33,16 +33,28 @@ func (f filter) matches(r *row) bool {
 	if len(f.ids) > 0 && !slices.Contains(f.ids, r.id) {
 		return false
 	}
-	return f.url == "" || strings.Contains(string(r.body), `"url":`+f.url)
+	for _, asked := range f.conditions {
+		if !asked.matches(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// isOpen reports whether every row passes.
+func (f filter) isOpen() bool {
+	return f.within == everything() && len(f.except)+len(f.ids)+len(f.conditions) == 0
 }
 
 func everything() span { return span{math.MinInt64, math.MaxInt64} }
 
-// parseFilter reads the search parameters; those it does not know are returned for strict and lenient
-// handling (contract 7.5).
-func (s *Server) parseFilter(values url.Values) (f filter, unsupported []string, err error) {
+// parseFilter reads the search parameters of a search on the types; those that one of the types lacks are
+// returned for strict and lenient handling (contract 7.5). With partial indices custom parameters will do that
+// no reindex has enabled yet.
+func (s *Server) parseFilter(names []string, values url.Values, partial bool) (f filter, unsupported []string, err error) {
 	f.within = everything()
-	for name, list := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		list := values[name]
 		switch name {
 		case "_id":
 			f.ids = strings.Split(strings.Join(list, ","), ",")
@@ -52,15 +64,24 @@ func (s *Server) parseFilter(values url.Values) (f filter, unsupported []string,
 					return f, nil, err
 				}
 			}
-		case "url":
-			quoted, _ := json.Marshal(list[0])
-			f.url = string(quoted)
 		case "_type", "_count", "_summary", "_sort", "_total", "ct", "_format", "_pretty", "_elements":
 		default:
-			unsupported = append(unsupported, name)
+			s.mu.Lock()
+			byType, ok := s.usable(names, name, partial)
+			s.mu.Unlock()
+			if !ok {
+				unsupported = append(unsupported, name)
+				continue
+			}
+			for _, value := range list {
+				asked, err := newCondition(byType, strings.Split(value, ","))
+				if err != nil {
+					return f, nil, err
+				}
+				f.conditions = append(f.conditions, asked)
+			}
 		}
 	}
-	slices.Sort(unsupported)
 	return f, unsupported, nil
 }
 
@@ -105,7 +126,14 @@ func (s *Server) search(c *call) answer {
 	if !ok {
 		return invalid(c, "The value of the handling preference is not valid.")
 	}
-	f, unsupported, err := s.parseFilter(c.query)
+	names, err := s.searchedTypes(c)
+	if err != nil {
+		return invalid(c, "%s", err)
+	}
+	f, unsupported, err := s.parseFilter(names, c.query, c.Header.Get("x-ms-use-partial-indices") == "true")
+	if beyond := unsimulated(""); errors.As(err, &beyond) {
+		return outcome(c.now, http.StatusNotImplemented, "not-supported", beyond.Error())
+	}
 	if err != nil {
 		return invalid(c, "%s", err)
 	}
@@ -124,10 +152,6 @@ func (s *Server) search(c *call) answer {
 	}
 	if c.query.Get("_total") == "estimate" {
 		return outcome(c.now, http.StatusForbidden, "forbidden", "The value 'estimate' of _total is not supported.")
-	}
-	names, err := s.searchedTypes(c)
-	if err != nil {
-		return invalid(c, "%s", err)
 	}
 	base := s.baseURL(c)
 	s.mu.RLock()
@@ -167,7 +191,7 @@ func (s *Server) countRows(names []string, f filter, wanted func(*row) bool) int
 		t := s.tables[name]
 		switch {
 		case t == nil:
-		case f.within == everything() && len(f.except)+len(f.ids) == 0 && f.url == "":
+		case f.isOpen():
 			n += t.live
 		default:
 			for _, r := range t.within(f.within) {
@@ -179,7 +203,7 @@ func (s *Server) countRows(names []string, f filter, wanted func(*row) bool) int
 }
 
 func (s *Server) countAnswer(c *call, base, kind string, total int) answer {
-	if arm, hit := s.faults.take(faultCountFails, c.route); hit {
+	if arm, hit := s.faults.strike(faultCountFails, c); hit {
 		return outcome(c.now, arm.Status, "exception", "The count could not be made.")
 	}
 	return jsonAnswer(http.StatusOK, fhirJSON, bundle{ResourceType: "Bundle", ID: fmt.Sprintf("b%x", c.now.UnixNano()),

@@ -29,7 +29,12 @@ type Server struct {
 	exports    []*exportJob
 	imports    []*importJob
 	registered map[string]*importJob // by the SHA-1 of the definition (contract 4.5)
+	reindexes  []*reindexJob
 	lastID     int64
+
+	builtIn         []definition
+	enabled         map[string]definition // custom search parameters in use, by url
+	readDefinitions map[*row]definition   // of SearchParameter rows read before
 }
 
 // New makes a server without data.
@@ -45,6 +50,10 @@ func New(opt Options) *Server {
 		rng:        rand.New(rand.NewPCG(opt.Seed, uint64(opt.Generation))),
 		tables:     map[string]*table{},
 		registered: map[string]*importJob{},
+
+		builtIn:         builtIns(),
+		enabled:         map[string]definition{},
+		readDefinitions: map[*row]definition{},
 	}
 	return s
 }
@@ -88,7 +97,7 @@ func (s *Server) stepIfIdle() {
 	}
 }
 
-// job is an export or import that does its next piece of work at a known instant.
+// job is an export, import or reindex that does its next piece of work at a known instant.
 type job interface {
 	// due is when the next piece of work is done; false when none is left. The caller holds mu.
 	due() (time.Time, bool)
@@ -123,6 +132,9 @@ func (s *Server) nextDue(now time.Time) (job, time.Time) {
 		consider(j)
 	}
 	for _, j := range s.imports {
+		consider(j)
+	}
+	for _, j := range s.reindexes {
 		consider(j)
 	}
 	return first, at
@@ -171,17 +183,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // decide lets everything that stands before the handlers have its say.
 func (s *Server) decide(c *call, handle func(*call) answer) answer {
-	if _, hit := s.faults.take(faultDropBefore, c.route); hit {
+	if _, hit := s.faults.strike(faultDropBefore, c); hit {
 		return answer{dropped: true}
 	}
-	if arm, hit := s.faults.take(faultServerBusy, c.route); hit {
+	if arm, hit := s.faults.strike(faultServerBusy, c); hit {
 		return busy(arm)
 	}
 	if a, refused := s.refuse(c); refused {
 		return a
 	}
 	a := handle(c)
-	if _, hit := s.faults.take(faultDropAfter, c.route); hit {
+	if _, hit := s.faults.strike(faultDropAfter, c); hit {
 		a.dropped = true
 	}
 	return a
@@ -206,7 +218,7 @@ func (s *Server) refuse(c *call) (answer, bool) {
 }
 
 func (s *Server) authorized(c *call) bool {
-	if _, hit := s.faults.take(faultExpireToken, c.route); hit {
+	if _, hit := s.faults.strike(faultExpireToken, c); hit {
 		return false
 	}
 	s.mu.RLock()

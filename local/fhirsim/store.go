@@ -241,5 +241,6 @@ func (s *Server) Empty() {
 		}
 	}
 	s.tables = map[string]*table{}
+	s.enabled, s.readDefinitions = map[string]definition{}, map[*row]definition{}
 	s.late = nil
 }
