@@ -84,11 +84,22 @@ func (a *access) sourceMetadata(ctx context.Context) Check {
 	if c.Date.IsZero() {
 		return Check{Detail: "the answer has no Date header", Remedy: "planning needs the source's clock; remove the proxy that drops the header"}
 	}
-	kind := "Azure API for FHIR, or another server whose _till is inclusive"
-	if c.Exclusive() {
-		kind = "a server whose _till is exclusive in parallel exports"
+	kind := migration.KindOf(c.Transaction, c.Operations)
+	checked := passed("FHIR %s, %d resource types, %s; it is %s", c.FHIRVersion, len(c.Types), software(c), kind.Describe(a.limits.Parallel))
+	if kind == migration.UnknownSource {
+		checked.Detail, checked.Remedy = "warning: "+checked.Detail, "make sure that FERRY_SOURCE_URL is the server you mean, and that it "+
+			"exports as one of Microsoft's does"
 	}
-	return passed("FHIR %s, %d resource types, %s", c.FHIRVersion, len(c.Types), kind)
+	return checked
+}
+
+// software is what the server calls itself. Hosted services may say nothing (contract 7.6).
+func software(c fhir.Capabilities) string {
+	name := strings.TrimSpace(c.Software + " " + c.SoftwareVersion)
+	if name == "" {
+		return "software not named"
+	}
+	return fmt.Sprintf("software %.100q", name)
 }
 
 func (a *access) destinationMetadata(ctx context.Context) Check {

@@ -20,10 +20,12 @@ func TestAccess(t *testing.T) {
 		failed string // names of the checks that are not ok, in order
 		detail string // in the detail or the remedy of one of them, or of a warning
 	}{
-		"all is well":  {},
-		"gen2 source":  {change: func(w *world) { w.generation = fhirsim.Gen2 }, detail: "_till is exclusive in parallel exports"},
-		"deprecated":   {arm: func(w *world) { w.source.Faults().Deprecate() }, detail: "the source is deprecated and only exports"},
-		"FHIR version": {change: destination(func(o *fhirsim.Options) { o.FHIRVersion = "5.0.0" }), failed: "destination metadata", detail: "a migration does not convert"},
+		"all is well":               {},
+		"gen1 source":               {detail: "software \"Simulated FHIR server 5.0.0\"; it is Azure API for FHIR"},
+		"gen2 source, not parallel": {change: func(w *world) { w.generation, w.limits.Parallel = fhirsim.Gen2, false }, detail: "Azure Health Data Services, or the open-source FHIR server on SQL; the upper bound of an export (_till) is inclusive"},
+		"gen2 source":               {change: func(w *world) { w.generation = fhirsim.Gen2 }, detail: "_till is exclusive in parallel exports"},
+		"deprecated":                {arm: func(w *world) { w.source.Faults().Deprecate() }, detail: "the source is deprecated and only exports"},
+		"FHIR version":              {change: destination(func(o *fhirsim.Options) { o.FHIRVersion = "5.0.0" }), failed: "destination metadata", detail: "a migration does not convert"},
 		"unversioned": {change: destination(func(o *fhirsim.Options) { o.Versioning = "no-version" }), failed: "destination metadata",
 			detail: "set FERRY_HISTORY to false"},
 		"no updateCreate": {change: destination(func(o *fhirsim.Options) { o.RefuseUpdateCreate = true }), failed: "destination metadata", detail: "updateCreate"},

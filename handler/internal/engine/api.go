@@ -45,8 +45,9 @@ type Status struct {
 	UpdatedAt           time.Time
 	EndedAt             time.Time
 	MigratedTill        time.Time
-	Frontier            time.Time // planned up to here
-	End                 time.Time // T, the last instant to move
+	Frontier            time.Time            // planned up to here
+	End                 time.Time            // T, the last instant to move
+	SourceKind          migration.SourceKind // empty: not known yet
 	ExportOnly          bool
 	Planning            string     // what the open round is doing; empty: none is open
 	Quiet               *Quietness // nil: there are no quiet hours

@@ -55,7 +55,7 @@ func (v *visit) exportRequest() fhir.ExportRequest {
 	if len(s.Types) > 0 || len(v.chunk.ResourceTypes) < len(v.run.Types) {
 		r.Types = v.chunk.ResourceTypes
 	}
-	if v.run.Exclusive && v.limits.Parallel && v.chunk.Window.Till.Equal(v.run.End) {
+	if v.run.SourceKind.Exclusive() && v.limits.Parallel && v.chunk.Window.Till.Equal(v.run.End) {
 		r.Till = r.Till.Add(migration.Instant) // the last window includes T (invariant 2)
 	}
 	return r

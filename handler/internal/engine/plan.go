@@ -126,7 +126,7 @@ func (p *planner) fix(ctx context.Context) error {
 	return p.save(ctx)
 }
 
-// learn keeps the source's resource types and boundary rule in the run, once.
+// learn keeps the source's resource types and kind, and with it the rule for its bounds, in the run, once.
 func (p *planner) learn(ctx context.Context, c fhir.Capabilities) error {
 	if len(p.run.Types) > 0 {
 		return nil
@@ -140,8 +140,13 @@ func (p *planner) learn(ctx context.Context, c fhir.Capabilities) error {
 	if len(types) == 0 {
 		return p.postpone(ctx, "the source's capability statement lists none of the resource types to move; check FERRY_RESOURCE_TYPES")
 	}
+	kind := migration.KindOf(c.Transaction, c.Operations)
+	if kind == migration.UnknownSource {
+		problems = append(problems, migration.Problem{At: p.Now(), Detail: "the source is " + kind.Describe(p.limits.Parallel) +
+			"; compare both sides when the migration has ended"})
+	}
 	run, _, err := p.changeRun(ctx, p.run.ID, func(r *migration.Run) bool {
-		r.Types, r.Exclusive = types, c.Exclusive()
+		r.Types, r.SourceKind = types, kind
 		return true
 	}, problems...)
 	p.run = run

@@ -31,7 +31,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		State: run.Shown(totals.Chunks[migration.Failed]), RunID: run.ID, Mode: run.Settings.Mode,
 		Source: run.Settings.Source, Destination: run.Settings.Destination,
 		Since: run.Since, Until: run.Settings.Until, StartedAt: run.StartedAt, UpdatedAt: run.UpdatedAt, EndedAt: run.EndedAt,
-		MigratedTill: run.MigratedTill(unfinished), Frontier: run.Frontier, End: run.End, ExportOnly: run.ExportOnly, Totals: totals,
+		MigratedTill: run.MigratedTill(unfinished), Frontier: run.Frontier, End: run.End, SourceKind: run.SourceKind, ExportOnly: run.ExportOnly, Totals: totals,
 		Quiet: e.quietness(),
 	}
 	for _, c := range unfinished {

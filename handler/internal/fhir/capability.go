@@ -29,10 +29,6 @@ type TypeCapability struct {
 	UpdateCreate bool   // a PUT may create
 }
 
-// Exclusive reports whether the _till of a parallel system export is exclusive: gen2, told by transactions (contract
-// 1.4, 7.6). Elsewhere it is inclusive.
-func (c Capabilities) Exclusive() bool { return c.Transaction }
-
 // Capabilities asks for the capability statement, without token.
 func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	q := c.metadata("read capability statement")

@@ -17,7 +17,7 @@ const mostPerPage = 10_000
 type ExportRequest struct {
 	Types     []string  // empty: every type
 	Since     time.Time // inclusive; zero: not sent
-	Till      time.Time // inclusive, or exclusive where Capabilities.Exclusive and Parallel; zero: not sent
+	Till      time.Time // inclusive, or exclusive in parallel exports of gen2 (contract 1.4); zero: not sent
 	Container string    // staging container; empty: the server's own
 	Parallel  bool      // always sent, because the two generations have different defaults
 	History   bool      // earlier versions too

@@ -147,9 +147,6 @@ func TestCapabilities(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if !got.Exclusive() || (Capabilities{}).Exclusive() {
-		t.Errorf("exclusive: got %t and %t, want true with transactions only", got.Exclusive(), Capabilities{}.Exclusive())
-	}
 	at, err := c.Clock(t.Context())
 	if err != nil || at != want.Date {
 		t.Errorf("clock: got %s, %v, want %s", at, err, want.Date)

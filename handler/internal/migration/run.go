@@ -76,21 +76,21 @@ type Run struct {
 	Paused            bool
 	StopAsked         bool
 	CutOverAsked      bool
-	StoppedTill       time.Time // migratedTill when stop was asked: cancelled chunks cannot be asked later
-	End               time.Time // T, the last instant to move; zero: none
-	Types             []string  // planned types, found by the first round; never SearchParameter
-	Since             time.Time // start of the first window, found by the first round
-	Frontier          time.Time // every type is planned up to here
-	Exclusive         bool      // the source's _till is exclusive in parallel exports (contract 1.4)
-	ETags             ETagForm  // that the destination takes, learned from imports that end well; empty: not known, quoted
-	ExportOnly        bool      // the source turned out to be deprecated (contract 0.4)
-	Errand            string    // id of the step under way; empty: none
-	Errands           int       // steps begun so far; numbers the next
-	ParametersAt      time.Time // when the custom search parameters had been moved; zero: not yet
-	ParametersAgainAt time.Time // when those changed meanwhile had been moved, after the last import
-	ReindexedAt       time.Time // when the destination had ended its $reindex
-	Rounds            int       // rounds begun so far; numbers the next
-	NextRound         time.Time // no round earlier than this: the last one found nothing it could plan
+	StoppedTill       time.Time  // migratedTill when stop was asked: cancelled chunks cannot be asked later
+	End               time.Time  // T, the last instant to move; zero: none
+	Types             []string   // planned types, found by the first round; never SearchParameter
+	Since             time.Time  // start of the first window, found by the first round
+	Frontier          time.Time  // every type is planned up to here
+	SourceKind        SourceKind // found by the first round; empty: not known yet
+	ETags             ETagForm   // that the destination takes, learned from imports that end well; empty: not known, quoted
+	ExportOnly        bool       // the source turned out to be deprecated (contract 0.4)
+	Errand            string     // id of the step under way; empty: none
+	Errands           int        // steps begun so far; numbers the next
+	ParametersAt      time.Time  // when the custom search parameters had been moved; zero: not yet
+	ParametersAgainAt time.Time  // when those changed meanwhile had been moved, after the last import
+	ReindexedAt       time.Time  // when the destination had ended its $reindex
+	Rounds            int        // rounds begun so far; numbers the next
+	NextRound         time.Time  // no round earlier than this: the last one found nothing it could plan
 	EndedAt           time.Time
 	Outcome           Outcome // empty until EndedAt is set
 }
