@@ -17,7 +17,10 @@
 //   - Which expressions the service cannot index (contract 8.2): any expression is taken. $bulk-delete,
 //     $purge-history, $status of search parameters; a reindex that competes with an import.
 //   - Roles: one bearer token opens everything (S42).
-//   - De-identified export, which is answered as not enabled, and _format names.
+//   - Of a de-identified export (Options.AnonymizedExport) all rules but "keep" and "redact" of Type.member.member or
+//     Resource.member.member: a configuration with another rule fails the job. Redacted members are gone from the
+//     lines, whose members then come in another order, and meta.security gets the label REDACTED. Configurations of
+//     a registry; _format names.
 //   - Compartments: a Patient or Group export takes what holds a reference to the patients.
 //   - Throughput that jobs take from each other, request units, and the limits of contract 4.7: 10,000 lines of
 //     one millisecond (S32), request body size. A job runs out of memory only as a fault.

@@ -91,8 +91,13 @@ func (j *exportJob) soonest() *chain {
 func (j *exportJob) work(s *Server, at time.Time) {
 	s.mu.Lock()
 	if j.state == jobCreated {
-		j.coordinate(s, at)
 		s.mu.Unlock()
+		failed := j.prepare(s)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if j.state == jobCreated {
+			j.coordinate(s, at, failed)
+		}
 		return
 	}
 	unit := j.soonest()
@@ -110,10 +115,22 @@ func (j *exportJob) work(s *Server, at time.Time) {
 	j.finishUnit(s, unit, at)
 }
 
-// coordinate plans the units and starts the first ones. The caller holds mu.
-func (j *exportJob) coordinate(s *Server, at time.Time) {
+// prepare reads what the job needs from the storage account.
+func (j *exportJob) prepare(s *Server) *failure {
+	if j.order.anonymized == nil {
+		return nil
+	}
+	return j.order.anonymized.load(s.opt.Blobs)
+}
+
+// coordinate plans the units and starts the first ones, unless preparing has failed. The caller holds mu.
+func (j *exportJob) coordinate(s *Server, at time.Time, failed *failure) {
 	j.state, j.lastUnit = jobRunning, at
 	if j.stuck {
+		return
+	}
+	if failed != nil {
+		j.fail(at, *failed)
 		return
 	}
 	if j.systemCancel {
@@ -303,7 +320,12 @@ func (j *exportJob) page(s *Server, c *chain) map[string]*pageFile {
 			f = &pageFile{}
 			files[r.table.name] = f
 		}
-		f.data = append(r.appendJSON(f.data), s.opt.Newline...)
+		if a := j.order.anonymized; a == nil {
+			f.data = r.appendJSON(f.data)
+		} else {
+			f.data = append(f.data, a.apply(r.table.name, r.appendJSON(nil))...)
+		}
+		f.data = append(f.data, s.opt.Newline...)
 		f.ends = append(f.ends, len(f.data))
 	}
 	return files

@@ -28,6 +28,8 @@ type exportOrder struct {
 	parallel  bool
 	maxCount  int
 	container string
+
+	anonymized *anonymization // nil: the lines stay as they are
 }
 
 var patientReference = regexp.MustCompile(`"Patient/[A-Za-z0-9\-.]{1,64}"`)
@@ -89,6 +91,7 @@ func (s *Server) readExportOrder(c *call) (exportOrder, error) {
 	}
 	for _, read := range []func(*call, *exportOrder) error{
 		s.readExportDates, s.readExportTypes, readExportSizes, s.readExportMode, readExportFormats,
+		s.readAnonymization,
 	} {
 		if err := read(c, &o); err != nil {
 			return o, err
@@ -224,17 +227,7 @@ func readExportFormats(c *call, _ *exportOrder) error {
 	default:
 		return refuse("The output format '%s' is not supported.", format)
 	}
-	config := c.query.Get("_anonymizationConfig")
-	other := c.query.Get("_anonymizationConfigEtag") + c.query.Get("_anonymizationConfigCollectionReference")
-	switch {
-	case config == "" && other == "":
-		return nil
-	case c.query.Get("_container") == "":
-		return refuse("Missing '_container' for anonymized export")
-	case config == "":
-		return refuse("Missing '_anonymizationConfig' for anonymized export")
-	}
-	return refuse(`The requested "anonymized-export" operation is not enabled`)
+	return nil
 }
 
 func listOf(value string) []string {

@@ -32,6 +32,9 @@ func (s *Server) startExport(c *call) answer {
 	if j.container == "" {
 		j.container, j.folder = fmt.Sprintf("export-%d", j.id), ""
 	}
+	if _, hit := s.faults.strike(faultForgetAnonymization, c); hit {
+		j.order.anonymized, j.request = nil, withoutAnonymization(j.request)
+	}
 	j.exportFaults = s.exportFaults(c)
 	s.exports = append(s.exports, j)
 	_, j.answerLost = s.faults.strike(faultLoseExportAnswer, c)

@@ -30,6 +30,7 @@ const (
 	faultForeignOutputURL       = "ForeignOutputURL"
 	faultForeignContentLocation = "ForeignContentLocation"
 	faultMissingContentLocation = "MissingContentLocation"
+	faultForgetAnonymization    = "ForgetAnonymization"
 	faultFailImportEtag         = "FailImportEtag"
 	faultFailImport             = "FailImport"
 	faultStickImport            = "StickImport"
@@ -62,7 +63,8 @@ func FaultNames() []string {
 	return []string{faultThrottleKickoff, faultLoseExportAnswer, faultLoseImportAnswer, faultPartialManifest,
 		faultStickExport, faultFailExport, faultForgetExport, faultSystemCancelExport, faultRestartExportUnit,
 		faultLoseBlob, faultTruncateBlob, faultChangeBlob, faultByteOrderMark, faultEmptyLines, faultEmptyFile,
-		faultForeignOutputURL, faultForeignContentLocation, faultMissingContentLocation, faultFailImportEtag,
+		faultForeignOutputURL, faultForeignContentLocation, faultMissingContentLocation,
+		faultForgetAnonymization, faultFailImportEtag,
 		faultFailImport, faultStickImport, faultRejectLines, faultDuplicateErrors, faultRepeatErrorLines,
 		faultSkipLines, faultLeaveLease, faultSlowImportPoll, faultPollProgressBody, faultPollStatus,
 		faultRefuseSearchParameter, faultThrottleBatch, faultFailReindex, faultStickReindex,

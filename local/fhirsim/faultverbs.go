@@ -66,6 +66,10 @@ func (f *Faults) ForeignContentLocation(n int) { f.arm(faultForeignContentLocati
 // MissingContentLocation leaves Content-Location out of n kick-off answers.
 func (f *Faults) MissingContentLocation(n int) { f.arm(faultMissingContentLocation, Arm{Times: n}) }
 
+// ForgetAnonymization lets n exports ignore their anonymization parameters: the lines stay as they are and the
+// manifest's request does not name them.
+func (f *Faults) ForgetAnonymization(n int) { f.arm(faultForgetAnonymization, Arm{Times: n}) }
+
 // FailImportEtag fails n imports as if the first input's etag did not match (F11).
 func (f *Faults) FailImportEtag(n int) { f.arm(faultFailImportEtag, Arm{Times: n}) }
 

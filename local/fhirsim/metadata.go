@@ -36,6 +36,9 @@ func (s *Server) metadata(*call) answer {
 	}
 	operations := []string{"export", "patient-export", "group-export", "reindex", "convert-data", "member-match",
 		"patient-everything"}
+	if s.opt.AnonymizedExport {
+		operations = append(operations, "anonymized-export")
+	}
 	interactions := []string{"batch", "search-system", "history-system"}
 	if s.opt.Generation == Gen2 {
 		operations = append(operations, "bulk-delete", "includes")

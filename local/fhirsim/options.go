@@ -50,6 +50,9 @@ type Options struct {
 	Newline string
 	// ProgressHeaders adds Retry-After and X-Progress to 202 answers of export polls (S10).
 	ProgressHeaders bool
+	// AnonymizedExport allows de-identified exports and lists them in /metadata. Configurations are looked up in
+	// the container "anonymization" of Blobs.
+	AnonymizedExport bool
 	// CancelledExportAnswers200 lets polls of a cancelled export answer 200 with the output so far, as older
 	// builds do, in place of 404 (contract 2.5).
 	CancelledExportAnswers200 bool
