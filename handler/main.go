@@ -22,6 +22,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 { // the host gives no arguments
+		os.Exit(command(ctx, os.Args[1:], terminal{os.Getenv, os.Stdin, os.Stdout, os.Stderr, time.Now()}))
+	}
 	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "handler:", err)
 		os.Exit(1) // never 0: the host would not start a handler again that ended well (host contract 2.5)

@@ -75,10 +75,13 @@ func New(baseURL string, o Options) (*Client, error) {
 		kickOffs: noRedirects(unshared(o.Transport)),
 	}
 	if o.Credential != nil {
-		c.tokens = &tokenCache{credential: o.Credential, scope: "https://" + origin(base).host + "/.default"}
+		c.tokens = &tokenCache{credential: o.Credential, scope: scope(base)}
 	}
 	return c, nil
 }
+
+// scope is what a token for the server at base is asked for.
+func scope(base *url.URL) string { return "https://" + origin(base).host + "/.default" }
 
 // BaseURL is the server's base URL, without a slash at its end.
 func (c *Client) BaseURL() string { return c.base.String() }

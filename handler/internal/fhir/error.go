@@ -194,6 +194,9 @@ func (e *Error) TimedOut() bool {
 // Transport reports that there was no HTTP answer at all: no connection, no answer in time, or no token to ask with.
 func (e *Error) Transport() bool { return e.fault == silent || e.fault == tokenless }
 
+// Foreign reports that we did not send the request, because its URL leads to another server.
+func (e *Error) Foreign() bool { return e.fault == refused }
+
 // ETagMismatch reports that an import died because the etag of a file was not the one that we gave. Whether a server
 // compares etags with their quotes is unconfirmed (contract 4.2), so the other form is worth a try.
 func (e *Error) ETagMismatch() bool {

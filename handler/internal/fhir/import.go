@@ -23,8 +23,18 @@ type ImportFile struct {
 	ETag string // as it shall be compared; empty: not compared
 }
 
-// ImportRequest is one import (contract 4.2), always incremental and with negative versions allowed (6.4).
+// ImportMode says what an import does with versions and instants (contract 4.6, 6).
+type ImportMode string
+
+const (
+	IncrementalLoad ImportMode = "IncrementalLoad" // keeps lastUpdated and version ids, earlier versions and deletes
+	InitialLoad     ImportMode = "InitialLoad"     // creates only; every resource gets version 1 and the instant of its import
+)
+
+// ImportRequest is one import (contract 4.2), incremental and with negative versions allowed (6.4) unless Mode says
+// otherwise.
 type ImportRequest struct {
+	Mode           ImportMode   // empty: IncrementalLoad, the only one that moves history
 	Source         string       // inputSource: names run, chunk and attempt, and so makes the job's identity (4.5)
 	Files          []ImportFile // in any order
 	SliceBytes     int64        // processingUnitBytesToRead, at most MaxSliceBytes; 0: not sent
@@ -48,11 +58,13 @@ func (r ImportRequest) Body() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("import request: %w", err)
 	}
-	return r.encode("IncrementalLoad")
+	return r.encode(string(cmp.Or(r.Mode, IncrementalLoad)))
 }
 
 func (r ImportRequest) check() error {
 	switch {
+	case r.Mode != "" && r.Mode != IncrementalLoad && r.Mode != InitialLoad:
+		return fmt.Errorf("mode %q is neither %s nor %s", r.Mode, IncrementalLoad, InitialLoad)
 	case r.Source == "":
 		return errors.New("source is missing")
 	case len(r.Files) == 0:
@@ -79,13 +91,15 @@ func (r ImportRequest) check() error {
 }
 
 func (r ImportRequest) encode(mode string) ([]byte, error) {
-	negative := true
 	parameters := []parameter{
 		{Name: "inputFormat", String: "application/fhir+ndjson"},
 		{Name: "mode", String: mode},
 		{Name: "inputSource", URI: r.Source},
 		{Name: "storageDetail", Part: []parameter{{Name: "type", Code: "azure-blob"}}},
-		{Name: "allowNegativeVersions", Boolean: &negative},
+	}
+	if mode != string(InitialLoad) {
+		negative := true
+		parameters = append(parameters, parameter{Name: "allowNegativeVersions", Boolean: &negative})
 	}
 	if r.SliceBytes > 0 {
 		parameters = append(parameters, parameter{Name: "processingUnitBytesToRead", Integer: &r.SliceBytes})

@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
+// respondAsync is the Prefer of every kick-off: that of an import may hold nothing else (contract 4.2).
+const respondAsync = "respond-async"
+
 // kickOff sends a request that starts a job and returns the job's status URL.
 func (c *Client) kickOff(ctx context.Context, q call) (string, error) {
-	q.prefer, q.limit = "respond-async", errorLimit
+	q.prefer, q.limit = respondAsync, errorLimit
 	a, err := c.do(ctx, q)
 	if err != nil {
 		return "", err
