@@ -27,5 +27,5 @@
 //   - Which numbers are indexed: any number with more than 18 integer digits ends an import (S31).
 //   - The infinite lease a running import unit holds; only the one a crash leaves behind, as a fault.
 //   - A versioning policy other than as a word in /metadata.
-//   - Search total overflow, over-long next links, time-outs of large gen1 counts except as faults.
+//   - Over-long next links, time-outs of large gen1 counts except as faults.
 package fhirsim

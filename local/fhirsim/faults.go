@@ -53,6 +53,7 @@ const (
 	faultEmptyPages             = "EmptyPages"
 	faultShortPages             = "ShortPages"
 	faultCountFails             = "CountFails"
+	faultLimitCounts            = "LimitCounts"
 	faultServerBusy             = "ServerBusy"
 	faultDropBefore             = "DropBefore"
 	faultDropAfter              = "DropAfter"
@@ -69,7 +70,7 @@ func FaultNames() []string {
 		faultSkipLines, faultLeaveLease, faultSlowImportPoll, faultPollProgressBody, faultPollStatus,
 		faultRefuseSearchParameter, faultThrottleBatch, faultFailReindex, faultStickReindex,
 		faultLateVisibility, faultExpireToken, faultDeprecate, faultLock423, faultEmptyPages, faultShortPages,
-		faultCountFails, faultServerBusy, faultDropBefore, faultDropAfter}
+		faultCountFails, faultLimitCounts, faultServerBusy, faultDropBefore, faultDropAfter}
 }
 
 // Form is the shape of a 429 or 503 (F1).

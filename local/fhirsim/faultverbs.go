@@ -156,6 +156,10 @@ func (f *Faults) ShortPages(n int) { f.arm(faultShortPages, Arm{Times: n}) }
 // CountFails answers n counts (_summary=count) with the status.
 func (f *Faults) CountFails(n, status int) { f.arm(faultCountFails, Arm{Times: n, Status: status}) }
 
+// LimitCounts answers every count above the limit 403, in place of those above 2,147,483,647 (contract 7.1), so
+// that a small data set has to be counted in parts. Clear("LimitCounts") ends it; by name Count is the limit.
+func (f *Faults) LimitCounts(limit int) { f.arm(faultLimitCounts, Arm{Times: -1, Count: limit}) }
+
 // ServerBusy answers n requests 503 before anything happens. Arm's Status and Route change that.
 func (f *Faults) ServerBusy(n int, form Form) {
 	f.arm(faultServerBusy, Arm{Times: n, Status: 503, Form: form})

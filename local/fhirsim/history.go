@@ -56,6 +56,8 @@ func (s *Server) history(c *call) answer {
 	}
 	if c.query.Get("_total") != "accurate" {
 		total = -1
+	} else if refused := s.overflow(c, total); refused != nil {
+		return *refused
 	}
 	return s.pageAnswer(c, base, p, "history", total, rows, func(*row) bool { return true })
 }

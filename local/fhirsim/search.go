@@ -163,6 +163,9 @@ func (s *Server) search(c *call) answer {
 	total := -1
 	if c.query.Get("_total") == "accurate" {
 		total = s.countRows(names, f, wanted)
+		if refused := s.overflow(c, total); refused != nil {
+			return *refused
+		}
 	}
 	return s.pageAnswer(c, base, p, "searchset", total, s.ordered(names, f.within, p.order), wanted)
 }
@@ -206,8 +209,26 @@ func (s *Server) countAnswer(c *call, base, kind string, total int) answer {
 	if arm, hit := s.faults.strike(faultCountFails, c); hit {
 		return outcome(c.now, arm.Status, "exception", "The count could not be made.")
 	}
+	if refused := s.overflow(c, total); refused != nil {
+		return *refused
+	}
 	return jsonAnswer(http.StatusOK, fhirJSON, bundle{ResourceType: "Bundle", ID: fmt.Sprintf("b%x", c.now.UnixNano()),
 		Type: kind, Total: &total, Link: []link{{"self", base + c.URL.RequestURI()}}})
+}
+
+// overflow refuses a count above the limit of both stores, or above a lower one set by the fault LimitCounts
+// (contract 7.1).
+func (s *Server) overflow(c *call, total int) *answer {
+	limit := math.MaxInt32
+	if arm, on := s.faults.standing(faultLimitCounts); on {
+		limit = arm.Count
+	}
+	if total <= limit {
+		return nil
+	}
+	a := outcome(c.now, http.StatusForbidden, "forbidden",
+		fmt.Sprintf("Search count returned %d and exceeds the maximum defined limit of %d.", total, limit))
+	return &a
 }
 
 // readPage reads what search and history have in common: _count, _sort and ct.
