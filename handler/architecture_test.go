@@ -63,7 +63,8 @@ func rooms() map[string]room {
 func localRoom() room {
 	return room{
 		[]string{std, "fhirferry/local", sdk + "storage/azqueue", sdk + "storage/azblob", sdk + "azcore"},
-		[]string{goCmp, sdk + "data/aztables"},
+		// The grammar of Bicep and a YAML reader, for the tests of infra/ and of the workflows.
+		[]string{goCmp, sdk + "data/aztables", "github.com/tree-sitter/go-tree-sitter", "github.com/tree-sitter-grammars/tree-sitter-bicep", "go.yaml.in/yaml/v3"},
 	}
 }
 
