@@ -36,6 +36,8 @@ type Options struct {
 	Timeout time.Duration
 	// Transport carries the requests; nil: a transport of the client's own.
 	Transport http.RoundTripper
+	// Observe is told of every HTTP exchange, once, when it has ended; it must not wait. Nil: nobody is.
+	Observe func(context.Context, Call)
 }
 
 // Client speaks to one FHIR server. It may be used by several goroutines at once.
@@ -50,6 +52,7 @@ type Client struct {
 	// kickOffs uses a new connection for each request. net/http repeats a GET by itself when a reused connection breaks
 	// before the answer, and a repeated $export is a second job (contract 1.7).
 	kickOffs *http.Client
+	observer func(context.Context, Call)
 }
 
 // New makes a client for the server at baseURL, an absolute http or https URL without query.
@@ -73,6 +76,7 @@ func New(baseURL string, o Options) (*Client, error) {
 		timeout:  o.Timeout,
 		http:     noRedirects(o.Transport),
 		kickOffs: noRedirects(unshared(o.Transport)),
+		observer: o.Observe,
 	}
 	if o.Credential != nil {
 		c.tokens = &tokenCache{credential: o.Credential, scope: scope(base)}
@@ -134,7 +138,7 @@ func noRedirects(t http.RoundTripper) *http.Client {
 
 // call is one request to the server.
 type call struct {
-	op        string // verb and noun for messages
+	op        string // verb and noun for messages and observers; no ids
 	kind      kind
 	method    string
 	url       *url.URL
@@ -203,12 +207,15 @@ func (c *Client) send(ctx, limited context.Context, q call, token string) (answe
 	if q.kind.kickOff() {
 		client = c.kickOffs
 	}
+	began := time.Now()
 	resp, err := client.Do(r)
 	if err != nil {
+		c.observe(ctx, q, began, 0, err)
 		return answer{}, c.silence(ctx, limited, q, silent, withoutURL(err))
 	}
 	defer resp.Body.Close()
 	a, err := read(resp, q)
+	c.observe(ctx, q, began, resp.StatusCode, err)
 	if err != nil {
 		failure := c.silence(ctx, limited, q, unusable, err)
 		if e, ok := errors.AsType[*Error](failure); ok {
