@@ -41,11 +41,11 @@ func (c config) engine(log *slog.Logger) (*engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := fhir.New(c.sourceURL, fhir.Options{Credential: tokens.source, Timeout: c.requestTimeout})
+	source, err := fhir.New(c.sourceURL, fhir.Options{Credential: tokens.source, Timeout: c.requestTimeout, Observe: observe(log)})
 	if err != nil {
 		return nil, fmt.Errorf("FERRY_SOURCE_URL: %w", err)
 	}
-	destination, err := fhir.New(c.destinationURL, fhir.Options{Credential: tokens.destination, Timeout: c.requestTimeout})
+	destination, err := fhir.New(c.destinationURL, fhir.Options{Credential: tokens.destination, Timeout: c.requestTimeout, Observe: observe(log)})
 	if err != nil {
 		return nil, fmt.Errorf("FERRY_DESTINATION_URL: %w", err)
 	}

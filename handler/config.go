@@ -50,7 +50,8 @@ type config struct {
 	quietHours   migration.QuietHours
 	quietImports bool
 
-	insights secret
+	insights secret // connection string of Application Insights; empty: none
+	instance string // of the app; empty: unknown
 
 	problems []problem
 }
@@ -118,6 +119,7 @@ func readConfig(getenv func(string) string) config {
 		quietHours:          r.quietHours("FERRY_QUIET_HOURS"),
 		quietImports:        r.boolean("FERRY_QUIET_IMPORTS"),
 		insights:            r.insights("APPLICATIONINSIGHTS_CONNECTION_STRING"),
+		instance:            r.text("WEBSITE_INSTANCE_ID"),
 	}
 	c.sourceTenant, c.sourceClient, c.sourceSecret = r.sourceClient()
 	r.together(c)

@@ -17,6 +17,7 @@ import (
 	_ "time/tzdata" // the binary is static and its host may have no zone files
 
 	"fhirferry/handler/internal/server"
+	"fhirferry/handler/internal/telemetry"
 )
 
 func main() {
@@ -34,14 +35,15 @@ func main() {
 // fallbackPort serves runs by hand; the host always names a port.
 const fallbackPort = "7878"
 
-// drain is how long requests under way may take to end after a signal.
-const drain = 5 * time.Second
+// How long requests under way may take to end after a signal, and then the telemetry to arrive.
+const (
+	drain = 5 * time.Second
+	flush = 3 * time.Second
+)
 
 // run reads the settings, listens, builds what the settings allow, and serves until the context ends, which is an
 // error: the host does not expect its handler to end.
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	// On stdout, for the host takes stderr lines for errors (host contract 2.7).
-	log := slog.New(server.Correlate(slog.NewJSONHandler(stdout, nil)))
 	port := getenv("FUNCTIONS_CUSTOMHANDLER_PORT")
 	if port == "" {
 		port = fallbackPort
@@ -51,6 +53,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return fmt.Errorf("listen on port %s: %w", port, err)
 	}
 	c := readConfig(getenv)
+	insights, err := newInsights(c)
+	log := newLog(stdout, insights)
+	if err != nil {
+		log.Error("telemetry is off", "error", err.Error()) // a migration does not depend on it
+	}
 	eng, problems := build(c, log)
 	for _, p := range problems {
 		log.Error("setting", "name", p.Setting, "detail", p.Detail, "remedy", p.Remedy)
@@ -71,12 +78,27 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 			log.Error("queue, tables or containers could not be created; they are tried again when needed", "error", err.Error())
 		}
 	}
+	log.InfoContext(ctx, "handler started", slog.String("event", "HandlerStarted"), "problems", len(problems), "engine", eng != nil)
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
+	case err = <-served:
+		err = fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
+		err = errors.New("ended by a signal")
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	// The context has ended, and what is begun must be brought to an end.
+	return errors.Join(err, end(context.WithoutCancel(ctx), srv, log, insights, err))
+}
+
+// end lets the requests under way end, says goodbye, and waits for the telemetry last.
+func end(ctx context.Context, srv *http.Server, log *slog.Logger, insights *telemetry.Handler, why error) error {
+	draining, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
-	return errors.Join(errors.New("ended by a signal"), srv.Shutdown(closing))
+	err := srv.Shutdown(draining)
+	log.InfoContext(ctx, "handler stopped", slog.String("event", "HandlerStopped"), "reason", why.Error())
+	if insights == nil {
+		return err
+	}
+	flushing, cancel := context.WithTimeout(ctx, flush)
+	defer cancel()
+	return errors.Join(err, insights.Close(flushing))
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fhirferry/handler/internal/telemetry"
 )
 
 // reader turns texts of the environment into typed values and keeps what is wrong with them.
@@ -230,17 +232,14 @@ func (r *reader) sourceClient() (tenant, client string, key secret) {
 	return "", "", secret{}
 }
 
-var insightsKey = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
 // insights reads the connection string of Application Insights.
 func (r *reader) insights(name string) secret {
 	value := r.text(name)
 	if value == "" {
 		return secret{}
 	}
-	parts, err := connectionParts(value)
-	if err != nil || !insightsKey.MatchString(parts["instrumentationkey"]) {
-		r.report(name, "it has no InstrumentationKey that is a GUID",
+	if err := telemetry.Check(value); err != nil {
+		r.report(name, err.Error(),
 			"copy the connection string from the overview of the Application Insights resource, or leave it empty")
 		return secret{}
 	}

@@ -82,7 +82,8 @@ func TestMalformedValues(t *testing.T) {
 		"FERRY_REQUEST_TIMEOUT":  {"0s", "201s", "200001ms", "40000d", "100000d"},
 		"FERRY_MAX_FAILURES":     {"0", "-5"},
 		"APPLICATIONINSIGHTS_CONNECTION_STRING": {"rubbish", "IngestionEndpoint=https://x", "InstrumentationKey=1234",
-			"InstrumentationKey=00000000-0000-0000-0000-00000000000g"},
+			"InstrumentationKey=00000000-0000-0000-0000-00000000000g",
+			"InstrumentationKey=00000000-0000-0000-0000-00000000000a;IngestionEndpoint=http://ingest.example"},
 	} {
 		for _, value := range values {
 			c := read(map[string]string{name: value})

@@ -78,6 +78,6 @@ func settingsTable() []setting {
 		{"FERRY_MAX_FAILURES", "5", "", "consecutive failures of one chunk before it counts as failed and the migration halts"},
 		{"FERRY_QUIET_HOURS", "", "", "when no new job is started, such as `Mon-Fri 08:00-17:00 Europe/London; Sat 10:00-12:00 UTC`: days, times and a time zone, of which days (every day) and zone (`UTC`) may be left out. Jobs in flight land; a change takes effect at once"},
 		{"FERRY_QUIET_IMPORTS", "false", "", "during quiet hours still import what has been exported"},
-		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "", "", "Application Insights, for the host, which records the handler's log lines too; telemetry of the handler's own is not in force yet"},
+		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "", "", "connection string of Application Insights, for the handler and the host: events, metrics, dependencies and exceptions (`docs/telemetry.md`); empty: none"},
 	}
 }

@@ -90,6 +90,9 @@ func (e *Engine) changeRun(ctx context.Context, id string, change func(*migratio
 		}
 		run.UpdatedAt = e.Now()
 		next, err := e.ledger.SaveRun(ctx, run, v, problems...)
+		if err == nil {
+			e.reported(ctx, run.ID, problems)
+		}
 		if !errors.Is(err, migration.ErrConflict) {
 			return run, next, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -73,6 +74,7 @@ func (v *errandVisit) save(ctx context.Context, problems ...migration.Problem) e
 		return fmt.Errorf("save errand %s: %w", v.errand.ID, err)
 	}
 	v.version = version
+	v.reported(ctx, v.run.ID, problems)
 	return nil
 }
 
@@ -163,7 +165,8 @@ func (v *errandVisit) end(ctx context.Context, change func(*migration.Run), prob
 		if err != nil {
 			return fmt.Errorf("end errand %s: %w", v.errand.ID, err)
 		}
-		v.log.InfoContext(ctx, "step ended", "run", run.ID, "step", v.errand.ID)
+		v.reported(ctx, run.ID, problems)
+		v.log.InfoContext(ctx, "step ended", slog.String("event", "StepEnded"), "run", run.ID, "step", v.errand.ID)
 		run, rv, err = v.ledger.Current(ctx)
 		if err != nil || run.Ended() {
 			return err
@@ -200,7 +203,7 @@ func (e *Engine) beginStep(ctx context.Context, run migration.Run, v Version, un
 		return run, v, fmt.Errorf("begin step %s: %w", errand.ID, err)
 	}
 	if err == nil {
-		e.log.InfoContext(ctx, "step begun", "run", run.ID, "step", errand.ID)
+		e.log.InfoContext(ctx, "step started", slog.String("event", "StepStarted"), "run", run.ID, "step", errand.ID)
 		if err := e.nudge(ctx, errand.ID); err != nil {
 			return run, v, err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -51,7 +52,7 @@ func (e *Engine) Start(ctx context.Context, o Overrides) (Status, error) {
 		if err != nil {
 			return Status{}, fmt.Errorf("open run %s: %w", run.ID, err)
 		}
-		e.log.InfoContext(ctx, "run started", "run", run.ID, "mode", run.Settings.Mode)
+		e.log.InfoContext(ctx, "migration started", slog.String("event", "MigrationStarted"), "run", run.ID, "mode", run.Settings.Mode)
 		if err := e.nudge(ctx, wake); err != nil {
 			return Status{}, err
 		}
@@ -135,7 +136,7 @@ func (e *Engine) act(ctx context.Context, verb migration.Verb, change func(*migr
 	case err != nil:
 		return Status{}, fmt.Errorf("save %s: %w", verb, err)
 	}
-	e.log.InfoContext(ctx, "verb", "run", run.ID, "verb", verb, "from", shown)
+	e.obeyed(ctx, verb, run.ID, shown)
 	if err := e.nudge(ctx, wake); err != nil {
 		return Status{}, err
 	}
@@ -208,24 +209,34 @@ func (e *Engine) Retry(ctx context.Context) (Status, int, error) {
 	if err != nil {
 		return Status{}, 0, fmt.Errorf("list unfinished chunks: %w", err)
 	}
-	reopened := 0
-	for _, c := range unfinished {
-		if c.State != migration.Failed {
-			continue
-		}
-		done, err := e.reopen(ctx, run, c.ID)
-		if err != nil {
-			return Status{}, reopened, err
-		}
-		if done {
-			reopened++
-		}
+	reopened, err := e.reopenAll(ctx, run, unfinished)
+	if reopened > 0 {
+		e.log.InfoContext(ctx, "migration reopened", slog.String("event", "MigrationReopened"), "run", run.ID, "from", shown, "reopened", reopened)
+	}
+	if err != nil {
+		return Status{}, reopened, err
 	}
 	if err := e.nudge(ctx, wake); err != nil {
 		return Status{}, reopened, err
 	}
 	status, err := e.Status(ctx)
 	return status, reopened, err
+}
+
+func (e *Engine) reopenAll(ctx context.Context, run migration.Run, unfinished []migration.Chunk) (reopened int, err error) {
+	for _, c := range unfinished {
+		if c.State != migration.Failed {
+			continue
+		}
+		done, err := e.reopen(ctx, run, c.ID)
+		if err != nil {
+			return reopened, err
+		}
+		if done {
+			reopened++
+		}
+	}
+	return reopened, nil
 }
 
 // reopen reopens one failed chunk: from its import when all files of its manifest are still there.
@@ -238,7 +249,7 @@ func (e *Engine) reopen(ctx context.Context, run migration.Run, id string) (bool
 		if chunk.State != migration.Failed {
 			return false, nil // another retry was faster
 		}
-		v := &visit{Engine: e, run: run, chunk: chunk, version: version}
+		v := &visit{Engine: e, run: run, chunk: chunk, version: version, kept: chunk}
 		there, err := v.filesThere(ctx)
 		if err != nil {
 			return false, err

@@ -66,6 +66,7 @@ func (p *planner) save(ctx context.Context, problems ...migration.Problem) error
 		return fmt.Errorf("save round %d: %w", p.round.Number, err)
 	}
 	p.version = v
+	p.reported(ctx, p.run.ID, problems)
 	return nil
 }
 
@@ -113,7 +114,7 @@ func (p *planner) fix(ctx context.Context) error {
 	if skew > p.limits.Settle/2 {
 		detail := fmt.Sprintf("the clocks of the source and of this app differ by about %s, more than half of FERRY_SETTLE (%s)",
 			skew.Round(time.Second), p.limits.Settle)
-		if err := p.ledger.Report(ctx, p.run.ID, migration.Problem{Detail: detail, At: p.Now()}); err != nil {
+		if err := p.report(ctx, p.run.ID, migration.Problem{Detail: detail, At: p.Now()}); err != nil {
 			return fmt.Errorf("report the clock skew: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"fhirferry/handler/internal/fhir"
@@ -46,7 +47,8 @@ func (p *planner) leave(ctx context.Context, change func(*migration.Run) []migra
 		if err != nil {
 			return fmt.Errorf("close round %d: %w", p.round.Number, err)
 		}
-		p.log.InfoContext(ctx, "round closed", "run", run.ID, "round", p.round.Number, "kind", p.round.Kind,
+		p.reported(ctx, run.ID, problems)
+		p.log.InfoContext(ctx, "round closed", slog.String("event", "RoundClosed"), "run", run.ID, "round", p.round.Number, "kind", p.round.Kind,
 			"since", p.round.Span.Since, "till", p.round.Span.Till, "total", p.round.Total, "chunks", p.round.Added)
 		if err := p.lookAgain(ctx, run); err != nil {
 			return err
@@ -117,17 +119,18 @@ func (p *planner) finish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list unfinished chunks: %w", err)
 	}
-	ended := false
+	ended, over := false, p.run
 	err = p.leave(ctx, func(r *migration.Run) []migration.Problem {
 		// A cutover may have moved T, or an operator paused, since the round was opened: then it is counted again.
 		if ended = r.Reached() && len(unfinished) == 0 && !r.Paused && r.End.Equal(p.run.End); !ended {
 			return nil
 		}
 		r.EndRun(migration.Completed, p.Now())
+		over = *r
 		return problems
 	})
 	if ended && (err == nil || errors.Is(err, errYield)) {
-		p.log.InfoContext(ctx, "run ended", "run", p.run.ID, "outcome", migration.Completed)
+		p.ended(ctx, over)
 	}
 	return err
 }

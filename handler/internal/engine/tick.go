@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -23,11 +24,16 @@ func (e *Engine) Tick(ctx context.Context) error {
 		return nil
 	}
 	if names := run.AppSettings.Differences(e.settings); len(names) > 0 {
-		if err := e.ledger.Report(ctx, run.ID, changedProblem(names, e)); err != nil {
+		if err := e.report(ctx, run.ID, changedProblem(names, e)); err != nil {
 			return fmt.Errorf("report changed settings: %w", err)
 		}
 	}
-	return e.advance(ctx, run, v)
+	unfinished, err := e.ledger.Unfinished(ctx, run.ID)
+	if err != nil {
+		return fmt.Errorf("list unfinished chunks: %w", err)
+	}
+	e.measure(ctx, run, unfinished)
+	return e.advanceFrom(ctx, run, v, unfinished)
 }
 
 func changedProblem(names []string, e *Engine) migration.Problem {
@@ -50,6 +56,11 @@ func (e *Engine) advance(ctx context.Context, run migration.Run, v Version) erro
 	if err != nil {
 		return fmt.Errorf("list unfinished chunks: %w", err)
 	}
+	return e.advanceFrom(ctx, run, v, unfinished)
+}
+
+// advanceFrom goes on from a list of the unfinished chunks that was read after the run.
+func (e *Engine) advanceFrom(ctx context.Context, run migration.Run, v Version, unfinished []migration.Chunk) error {
 	round, rv, err := e.ledger.Round(ctx, run.ID)
 	open := err == nil
 	if err != nil && !errors.Is(err, migration.ErrNotFound) {
@@ -99,10 +110,14 @@ func (e *Engine) windUp(ctx context.Context, run migration.Run, v Version, unfin
 		return e.nudge(ctx, run.Errand) // it ends first
 	}
 	run.EndRun(migration.Stopped, e.Now())
-	if _, err := e.ledger.SaveRun(ctx, run, v); err != nil && !errors.Is(err, migration.ErrConflict) {
+	_, err := e.ledger.SaveRun(ctx, run, v)
+	if errors.Is(err, migration.ErrConflict) {
+		return nil // another instance has ended it, or will
+	}
+	if err != nil {
 		return fmt.Errorf("end the stopped run: %w", err)
 	}
-	e.log.InfoContext(ctx, "run ended", "run", run.ID, "outcome", run.Outcome)
+	e.ended(ctx, run)
 	return nil
 }
 
@@ -135,7 +150,7 @@ func (e *Engine) beginRound(ctx context.Context, run migration.Run, v Version, u
 	if err != nil {
 		return round, false, fmt.Errorf("open round %d: %w", round.Number, err)
 	}
-	e.log.InfoContext(ctx, "round opened", "run", run.ID, "round", round.Number, "kind", round.Kind)
+	e.log.InfoContext(ctx, "round opened", slog.String("event", "RoundOpened"), "run", run.ID, "round", round.Number, "kind", round.Kind)
 	return round, true, nil
 }
 

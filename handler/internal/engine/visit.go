@@ -43,8 +43,9 @@ type visit struct {
 	run     migration.Run
 	chunk   migration.Chunk
 	version Version
-	saved   bool // whether this visit changed the row
-	holding bool // whether it goes on with the slot of the batch before
+	kept    migration.Chunk // the row as it was read or saved last
+	saved   bool            // whether this visit changed the row
+	holding bool            // whether it goes on with the slot of the batch before
 }
 
 func (e *Engine) visitChunk(ctx context.Context, run migration.Run, id string) error {
@@ -60,7 +61,7 @@ func (e *Engine) visitChunk(ctx context.Context, run migration.Run, id string) e
 	if err != nil {
 		return fmt.Errorf("read chunk %s: %w", id, err)
 	}
-	v := &visit{Engine: e, run: run, chunk: chunk, version: version}
+	v := &visit{Engine: e, run: run, chunk: chunk, version: version, kept: chunk}
 	if err := yielded(v.step(ctx)); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (v *visit) keepSlot() migration.SlotUse {
 	return migration.SlotByState
 }
 
-// save saves the chunk with the version in hand, and logs the transition it makes.
+// save saves the chunk with the version in hand.
 func (v *visit) save(ctx context.Context, s migration.Save) error {
 	s.Chunk, s.Version, s.Now = v.chunk, v.version, v.Now()
 	if s.Slot == migration.SlotKeep {
@@ -119,19 +120,18 @@ func (v *visit) save(ctx context.Context, s migration.Save) error {
 	if err != nil {
 		return fmt.Errorf("save chunk %s: %w", v.chunk.ID, err)
 	}
-	v.version, v.saved = version, true
+	v.version, v.saved, v.kept = version, true, v.chunk
+	v.reported(ctx, v.run.ID, s.Problems)
 	return nil
 }
 
-// moved saves a transition and logs it once.
+// moved saves a transition and tells of it once.
 func (v *visit) moved(ctx context.Context, from migration.State, s migration.Save) error {
+	before := v.kept
 	if err := v.save(ctx, s); err != nil {
 		return err
 	}
-	c := v.chunk
-	v.log.InfoContext(ctx, "chunk moved", "run", v.run.ID, "chunk", c.ID, "from", from, "to", c.State,
-		"attempts", c.Attempts, "exported", c.Resources.Exported, "imported", c.Resources.Imported,
-		"rejected", c.Resources.Rejected, "files", c.Files, "filesDone", c.FilesDone)
+	v.tell(ctx, before, from)
 	return nil
 }
 

@@ -13,21 +13,32 @@ const invocationHeader = "X-Azure-Functions-InvocationId"
 // The header is not trusted (host contract C16): what does not look like an id is not logged.
 var invocationForm = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
+// A trace's name of a request (W3C Trace Context): version, trace, span and flags. A trace or span of zeros is none.
+var traceForm = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
+
+// invocation is how the host names a request; what it did not say is empty.
+type invocation struct{ id, trace, span string }
+
 type invocationKey struct{}
 
-// invocationID keeps the host's name of the request, so that every line logged on its behalf can be joined with the
+// invocationID keeps the host's names of the request, so that every line logged on its behalf can be joined with the
 // host's own records (host contract 8.3).
 func (s *server) invocationID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var i invocation
 		if id := r.Header.Get(invocationHeader); invocationForm.MatchString(id) {
-			r = r.WithContext(context.WithValue(r.Context(), invocationKey{}, id))
+			i.id = id
 		}
-		next.ServeHTTP(w, r)
+		parts := traceForm.FindStringSubmatch(r.Header.Get("Traceparent"))
+		if parts != nil && strings.Trim(parts[1], "0") != "" && strings.Trim(parts[2], "0") != "" {
+			i.trace, i.span = parts[1], parts[2]
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), invocationKey{}, i)))
 	})
 }
 
-// Correlate returns a handler that adds the invocation id of the request being served, as "invocation", to every
-// record logged with its context. Put it outermost, so that the engine's lines carry the id too; New wraps its own
+// Correlate returns a handler that adds the invocation id of the request being served, as "invocation", and its "trace"
+// and "span" where the host named them, to every record logged with its context. Put it outermost, so that the engine's lines carry the id too; New wraps its own
 // logger unless that has been done.
 func Correlate(h slog.Handler) slog.Handler {
 	if _, done := h.(correlated); done {
@@ -39,9 +50,12 @@ func Correlate(h slog.Handler) slog.Handler {
 type correlated struct{ slog.Handler }
 
 func (h correlated) Handle(ctx context.Context, r slog.Record) error {
-	if id, ok := ctx.Value(invocationKey{}).(string); ok {
-		r = r.Clone()
-		r.AddAttrs(slog.String("invocation", id))
+	i, _ := ctx.Value(invocationKey{}).(invocation)
+	for _, a := range []slog.Attr{slog.String("invocation", i.id), slog.String("trace", i.trace), slog.String("span", i.span)} {
+		if a.Value.String() != "" {
+			r = r.Clone()
+			r.AddAttrs(a)
+		}
 	}
 	return h.Handler.Handle(ctx, r)
 }

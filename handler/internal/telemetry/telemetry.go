@@ -92,9 +92,12 @@ func (s *sink) track(item appinsights.Telemetry) {
 // that wait to try again end within two minutes: harmless where a process closes its telemetry once, at its end.
 func (h *Handler) Close(ctx context.Context) error {
 	defer h.end()
-	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(closeTime)
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
 	select {
 	case <-h.close(time.Until(deadline) / 2): // half of the time for one more try
 		return nil
