@@ -72,13 +72,13 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	srv := &http.Server{Handler: server.New(options), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
+	log.InfoContext(ctx, "handler started", slog.String("event", "HandlerStarted"), "problems", len(problems), "engine", eng != nil)
 	if eng != nil {
 		// After listening: the host waits for an answer, not for our storage.
 		if err := eng.Prepare(ctx); err != nil {
 			log.Error("queue, tables or containers could not be created; they are tried again when needed", "error", err.Error())
 		}
 	}
-	log.InfoContext(ctx, "handler started", slog.String("event", "HandlerStarted"), "problems", len(problems), "engine", eng != nil)
 	select {
 	case err = <-served:
 		err = fmt.Errorf("serve: %w", err)
