@@ -101,6 +101,9 @@ func (s *Server) batchAnswer(c *call, method, address string, content []byte) an
 	if entry.route == "POST /" || strings.Contains(pattern, "$") || entry.path[0] == "_operations" {
 		return methodNotAllowed(entry)
 	}
+	if s.forbidden(entry) {
+		return forbiddenAnswer(entry)
+	}
 	return handle(entry)
 }
 

@@ -37,6 +37,9 @@ const (
 	faultRejectLines            = "RejectLines"
 	faultDuplicateErrors        = "DuplicateErrors"
 	faultRepeatErrorLines       = "RepeatErrorLines"
+	faultLoseErrorFile          = "LoseErrorFile"
+	faultCutErrorFile           = "CutErrorFile"
+	faultLimitMillisecond       = "LimitMillisecond"
 	faultSkipLines              = "SkipLines"
 	faultLeaveLease             = "LeaveLease"
 	faultSlowImportPoll         = "SlowImportPoll"
@@ -67,7 +70,7 @@ func FaultNames() []string {
 		faultForeignOutputURL, faultForeignContentLocation, faultMissingContentLocation,
 		faultForgetAnonymization, faultFailImportEtag,
 		faultFailImport, faultStickImport, faultRejectLines, faultDuplicateErrors, faultRepeatErrorLines,
-		faultSkipLines, faultLeaveLease, faultSlowImportPoll, faultPollProgressBody, faultPollStatus,
+		faultLoseErrorFile, faultCutErrorFile, faultLimitMillisecond, faultSkipLines, faultLeaveLease, faultSlowImportPoll, faultPollProgressBody, faultPollStatus,
 		faultRefuseSearchParameter, faultThrottleBatch, faultFailReindex, faultStickReindex,
 		faultLateVisibility, faultExpireToken, faultDeprecate, faultLock423, faultEmptyPages, faultShortPages,
 		faultCountFails, faultLimitCounts, faultServerBusy, faultDropBefore, faultDropAfter}

@@ -95,6 +95,19 @@ func (f *Faults) DuplicateErrors(n int) { f.arm(faultDuplicateErrors, Arm{Times:
 // RepeatErrorLines writes the error lines of n import units twice, as a restarted unit does (F18).
 func (f *Faults) RepeatErrorLines(n int) { f.arm(faultRepeatErrorLines, Arm{Times: n}) }
 
+// LoseErrorFile names error files that are not there, 404, for n import units with rejected lines.
+func (f *Faults) LoseErrorFile(n int) { f.arm(faultLoseErrorFile, Arm{Times: n}) }
+
+// CutErrorFile ends the error files of n import units in the middle of their last line.
+func (f *Faults) CutErrorFile(n int) { f.arm(faultCutErrorFile, Arm{Times: n}) }
+
+// LimitMillisecond fails every import with more dated lines of one millisecond than the limit, as the service
+// does above 10,000 (F24, S32); what was stored stays. Clear("LimitMillisecond") ends it; by name Count is the
+// limit.
+func (f *Faults) LimitMillisecond(limit int) {
+	f.arm(faultLimitMillisecond, Arm{Times: -1, Count: limit})
+}
+
 // SkipLines silently leaves out the last `lines` lines of every file of n imports (F10, F17). With a
 // negative n it strikes each import.
 func (f *Faults) SkipLines(n, lines int) { f.arm(faultSkipLines, Arm{Times: n, Count: lines}) }

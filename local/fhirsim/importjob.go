@@ -27,8 +27,9 @@ type importJob struct {
 	answerLost bool
 	stuck      bool
 	etagFault  bool
-	doom       *Arm // the failure of a unit to come
-	skip       int  // lines left out at the end of each file
+	doom       *Arm          // the failure of a unit to come
+	skip       int           // lines left out at the end of each file
+	crowd      map[int64]int // lines by lastUpdated, counted when LimitMillisecond is armed
 }
 
 // importUnit is one slice of one input (contract 4.8).
@@ -42,6 +43,7 @@ type importUnit struct {
 	accepted int
 	failed   int
 	errorURL string
+	leased   bool // it holds the lease on its input
 }
 
 var _ job = (*importJob)(nil)
@@ -84,16 +86,17 @@ func (j *importJob) work(s *Server, at time.Time) {
 }
 
 // fail ends the job: one failed unit cancels the whole group, nothing is rolled back (contract 5.4).
-func (j *importJob) fail(at time.Time, f failure) {
+func (j *importJob) fail(s *Server, at time.Time, f failure) {
 	if !j.open() {
 		return
 	}
 	j.failure, j.state, j.ended = &f, jobFailed, at
-	j.stopUnits()
+	j.stopUnits(s)
 }
 
-func (j *importJob) stopUnits() {
+func (j *importJob) stopUnits(s *Server) {
 	for _, u := range j.units {
+		j.release(s, u)
 		if u.state == jobCreated || u.state == jobRunning {
 			u.state = jobCancelled
 		}
@@ -113,7 +116,7 @@ func (j *importJob) coordinate(s *Server, at time.Time) {
 	}
 	j.state, j.etags = jobRunning, etags
 	if failed != nil {
-		j.fail(at, *failed)
+		j.fail(s, at, *failed)
 		return
 	}
 	for i, size := range sizes {
@@ -171,6 +174,28 @@ func (j *importJob) startUnits(s *Server, at time.Time, sizes []int64) {
 		}
 		u.end = at.Add(s.opt.workTime(int(max(bytes, 1000)/1000), s.opt.ImportRate))
 		j.running = append(j.running, u)
+		j.lease(s, u)
+	}
+}
+
+// lease takes the lease on the unit's input, unless somebody has it: then the unit runs without (contract 4.8).
+func (j *importJob) lease(s *Server, u *importUnit) {
+	if !s.opt.LeaseInputs {
+		return
+	}
+	container, name, _ := splitBlobURL(s.opt.Blobs, j.order.Inputs[u.input].URL)
+	u.leased = s.opt.Blobs.Lease(context.Background(), container, name) == nil
+}
+
+// release gives the lease back. A blob that is gone has none.
+func (j *importJob) release(s *Server, u *importUnit) {
+	if !u.leased {
+		return
+	}
+	u.leased = false
+	container, name, _ := splitBlobURL(s.opt.Blobs, j.order.Inputs[u.input].URL)
+	if err := s.opt.Blobs.BreakLease(context.Background(), container, name); err != nil && !errors.Is(err, ErrBlobNotFound) {
+		panic(fmt.Sprintf("fhirsim: release the lease on %s: %v", name, err)) // a test that needs it must not pass
 	}
 }
 
@@ -184,15 +209,16 @@ func (j *importJob) finishUnit(s *Server, u *importUnit, result unitResult, err 
 	case errors.As(err, &fatal):
 		u.state = jobFailed
 		j.running = slices.DeleteFunc(j.running, func(r *importUnit) bool { return r == u })
-		j.fail(at, failure{fatal.status, fatal.reason + " ErrorFile: " + j.order.Inputs[u.input].URL})
+		j.fail(s, at, failure{fatal.status, fatal.reason + " ErrorFile: " + j.order.Inputs[u.input].URL})
 		return
 	case err != nil: // storage trouble: the unit runs again
 		u.end = at.Add(s.opt.scaled(heartbeatTimeout))
 		if u.tries++; u.tries > maxUnitTries {
-			j.fail(at, failure{500, "InternalServerError"})
+			j.fail(s, at, failure{500, "InternalServerError"})
 		}
 		return
 	}
+	j.release(s, u)
 	u.state, u.accepted, u.failed, u.errorURL = jobCompleted, result.accepted, result.failed, result.errorURL
 	j.running = slices.DeleteFunc(j.running, func(r *importUnit) bool { return r == u })
 	j.startUnits(s, at, nil)

@@ -53,7 +53,7 @@ func (s *Server) startImport(c *call) answer {
 
 func (s *Server) newImport(c *call, base string, order importOrder) *importJob {
 	j := &importJob{id: s.newID(c.now), created: c.now, start: c.now.Add(s.queueDelay()), order: order,
-		request: base + c.URL.RequestURI(), state: jobCreated}
+		crowd: map[int64]int{}, request: base + c.URL.RequestURI(), state: jobCreated}
 	_, j.stuck = s.faults.strike(faultStickImport, c)
 	_, j.etagFault = s.faults.strike(faultFailImportEtag, c)
 	if arm, hit := s.faults.strike(faultFailImport, c); hit {
@@ -165,6 +165,6 @@ func (s *Server) cancelImport(c *call) answer {
 		return answer{status: http.StatusAccepted}
 	}
 	j.state, j.ended = jobCancelled, c.now
-	j.stopUnits()
+	j.stopUnits(s)
 	return answer{status: http.StatusAccepted}
 }

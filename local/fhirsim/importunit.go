@@ -34,6 +34,9 @@ func (s *Server) runUnit(j *importJob, u *importUnit) (unitResult, error) {
 		return unitResult{}, err
 	}
 	if _, hit := s.faults.take(faultLeaveLease, ""); hit {
+		s.mu.Lock()
+		u.leased = false // as after a crash: nobody gives it back
+		s.mu.Unlock()
 		if err := s.opt.Blobs.Lease(ctx, container, name); err != nil && !errors.Is(err, ErrBlobLeased) {
 			return unitResult{}, err
 		}
@@ -66,6 +69,20 @@ func (j *importJob) takeDoom(s *Server) *Arm {
 	doom := j.doom
 	j.doom = nil
 	return doom
+}
+
+// noInternalIDs is the text of contract 5.4.
+const noInternalIDs = "Unable to generate internal IDs. If the lastUpdated meta element is provided as input, reduce" +
+	" the number of resources with the same up to millisecond lastUpdated below 10,000."
+
+// crowds reports whether the line is one too many of its millisecond in this job (S32).
+func (j *importJob) crowds(s *Server, line *importLine) bool {
+	limit, on := s.faults.standing(faultLimitMillisecond)
+	if !on || !line.dated {
+		return false
+	}
+	j.crowd[line.at]++
+	return j.crowd[line.at] > limit.Count
 }
 
 // storeLines parses all lines and merges the good ones in batches (contract 4.8 and 6). A number too large for
@@ -101,6 +118,9 @@ func (s *Server) storeLines(j *importJob, inputType string, lines [][]byte) (acc
 		if reason != "" {
 			note(lineError{i + 1, reason})
 			continue
+		}
+		if j.crowds(s, line) {
+			return 0, nil, &unitFailure{400, noInternalIDs}
 		}
 		if line.hasHugeNumber() {
 			return 0, nil, &unitFailure{400, "Arithmetic overflow error converting numeric to data type decimal."}
@@ -173,8 +193,15 @@ func (s *Server) writeErrors(ctx context.Context, j *importJob, u *importUnit, f
 	if _, hit := s.faults.take(faultRepeatErrorLines, ""); hit {
 		file = append(file, file...)
 	}
+	if _, hit := s.faults.take(faultCutErrorFile, ""); hit {
+		last := bytes.LastIndexByte(file[:len(file)-1], '\n') + 1
+		file = file[:last+(len(file)-last)/2]
+	}
 	if err := s.opt.Blobs.CreateContainer(ctx, container); err != nil {
 		return "", err
+	}
+	if _, hit := s.faults.take(faultLoseErrorFile, ""); hit {
+		return blobURL(s.opt.Blobs, container, name), nil
 	}
 	return blobURL(s.opt.Blobs, container, name), s.opt.Blobs.Put(ctx, container, name, file)
 }

@@ -41,6 +41,9 @@ type Options struct {
 	RefuseUpdateCreate bool
 	// RequireToken is the bearer token that must be sent, except to /metadata; empty: none.
 	RequireToken string
+	// Roles are bearer tokens that may do only what their roles grant: 401 for a token that is not known, 403 for
+	// an operation it may not (contract 10.3, S42). SetRoles changes them later.
+	Roles map[string][]Role
 
 	// DefaultParallel turns the generation's default of _isParallel (gen1 false, gen2 true) around when set.
 	DefaultParallel *bool
@@ -70,6 +73,9 @@ type Options struct {
 	EtagUnquoted bool
 	// ExactSlices repairs the slice reader's multi-byte defect of contract 4.9.
 	ExactSlices bool
+	// LeaseInputs lets an import unit hold an infinite lease on its input while it runs, where none is held
+	// (contract 4.8, S36). A unit hit by the fault LeaveLease keeps its lease for good.
+	LeaseInputs bool
 	// SlowPolls makes import polls wait ten times as long as a 100 ms lookup once the coordinator is done,
 	// scaled (contract 5.1). The fault SlowImportPoll sets the wait itself.
 	SlowPolls bool

@@ -134,7 +134,7 @@ func (s *Server) delete(c *call) answer {
 		s.noteParameter(s.storedDefinitions()[c.path[1]], definition{})
 	}
 	a := answer{status: http.StatusNoContent}
-	if c.query.Get("hardDelete") == "true" || c.query.Get("_hardDelete") == "true" {
+	if isHardDelete(c) {
 		t.remove(c.path[1])
 		return a
 	}

@@ -2,6 +2,7 @@ package fhirsim
 
 import (
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -22,7 +23,8 @@ type Server struct {
 	mu         sync.RWMutex
 	base       string
 	token      string
-	locked     bool // initial mode
+	roles      map[string][]Role // by token
+	locked     bool              // initial mode
 	rng        *rand.Rand
 	tables     map[string]*table
 	late       []lateWrite
@@ -46,6 +48,7 @@ func New(opt Options) *Server {
 		faults:     newFaults(opt.Seed),
 		record:     newRecord(opt.KeepRequests),
 		token:      opt.RequireToken,
+		roles:      map[string][]Role{},
 		locked:     opt.InitialMode,
 		rng:        rand.New(rand.NewPCG(opt.Seed, uint64(opt.Generation))),
 		tables:     map[string]*table{},
@@ -55,6 +58,7 @@ func New(opt Options) *Server {
 		enabled:         map[string]definition{},
 		readDefinitions: map[*row]definition{},
 	}
+	maps.Copy(s.roles, opt.Roles)
 	return s
 }
 
@@ -214,6 +218,9 @@ func (s *Server) refuse(c *call) (answer, bool) {
 		text := `{"severity":"Error","code":"Locked","diagnostics":"Service is locked for initial import mode."}`
 		return answer{status: http.StatusLocked, contentType: "application/json", body: []byte(text)}, true
 	}
+	if s.forbidden(c) {
+		return forbiddenAnswer(c), true
+	}
 	return answer{}, false
 }
 
@@ -223,7 +230,8 @@ func (s *Server) authorized(c *call) bool {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.token == "" || c.Header.Get("Authorization") == "Bearer "+s.token
+	_, known := s.rolesOf(c)
+	return known
 }
 
 // allowedWhenLocked follows contract 4.6.
