@@ -155,7 +155,7 @@ func TestSearchParameterBecomesUsable(t *testing.T) {
 	const url = "http://x/eye"
 	s := newSim(t, Gen2)
 	s.Put("Patient", "blue", []byte(`{"extension":[{"url":"http://x/hair","valueCode":"brown"},{"url":"http://x/eye","valueCode":"blue"}]}`))
-	s.Put("Patient", "brown", []byte(`{"extension":[{"url":"http://x/eye","valueCode":"brown"}]}`))
+	s.Put("Patient", "brown", []byte(`{"extension":[{"url":"http://x/hair","valueCode":"blue"},{"url":"http://x/eye","valueCode":"brown"}]}`))
 	strict := func(want int, header ...string) []string {
 		t.Helper()
 		r := s.do("GET", "/Patient?eye-eye=blue", "", append(header, "Prefer", "handling=strict")...)
