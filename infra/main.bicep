@@ -154,6 +154,29 @@ param workspaceId string = ''
 @maxValue(730)
 param retentionDays int = 90
 
+@description('addresses to write to when a person is needed, separated by commas; empty: the alerts show in the portal alone')
+param alertEmails string = ''
+
+@description('resource id of an existing action group to call too')
+param actionGroupId string = ''
+
+@description('hours without progress before somebody is told; longer than your longest job takes')
+@minValue(1)
+@maxValue(40)
+param noProgressHours int = 12
+
+@description('rejected lines above which somebody is told')
+@minValue(0)
+param rejectsAbove int = 0
+
+@description('hours of lag above which somebody is told; 0: nobody is. Set it when a continuous migration has caught up')
+@minValue(0)
+param lagAboveHours int = 0
+
+@description('starts of the handler on one instance within an hour above which somebody is told')
+@minValue(0)
+param restartsAbove int = 3
+
 // --- Private network
 
 @description('connect the app to a virtual network and reach storage and both FHIR services by private endpoints')
@@ -601,6 +624,34 @@ module diagnostics 'modules/diagnostics.bicep' = {
   dependsOn: [
     staging
   ]
+}
+
+// --- Watch
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  params: {
+    name: 'fhirferry: ${name}'
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  params: {
+    name: name
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+    emails: empty(alertEmails) ? [] : map(split(alertEmails, ','), address => trim(address))
+    actionGroupId: actionGroupId
+    noProgressHours: noProgressHours
+    rejectsAbove: rejectsAbove
+    lagAboveHours: lagAboveHours
+    restartsAbove: restartsAbove
+  }
 }
 
 @description('name of the function app: make publish APP=<name>')
