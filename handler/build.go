@@ -70,6 +70,7 @@ func (c config) frozen() migration.Settings {
 		Source: c.sourceURL, Destination: c.destinationURL, Staging: c.stagingURL, Container: c.stagingContainer,
 		Mode: migration.Mode(c.mode), Since: c.since, Until: c.until, Types: c.types, Window: c.window,
 		ChunkLimit: c.chunkLimit, History: c.history, Deleted: c.deleted,
+		AnonymizationConfig: c.anonymizationConfig, AnonymizationETag: c.anonymizationETag,
 	}
 }
 

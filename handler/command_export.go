@@ -103,6 +103,7 @@ func (c config) exports(windows []migration.Window, gen2, each bool) ([]fhir.ByH
 			r := fhir.ExportRequest{
 				Types: types, Since: w.Since, Till: w.Till, Container: c.stagingContainer,
 				Parallel: c.parallel, History: c.history, Deleted: c.deleted, MaxCount: c.maxCount,
+				AnonymizationConfig: c.anonymizationConfig, AnonymizationETag: c.anonymizationETag,
 			}
 			request, err := r.ByHand(c.sourceURL)
 			if err != nil {

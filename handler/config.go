@@ -103,8 +103,8 @@ func readConfig(getenv func(string) string) config {
 		deleted:             r.boolean("FERRY_DELETED"),
 		parallel:            r.boolean("FERRY_PARALLEL"),
 		maxCount:            int(r.integer("FERRY_MAX_COUNT", 0, mostCount)),
-		anonymizationConfig: r.unsupported("FERRY_ANONYMIZATION_CONFIG", "de-identified export"),
-		anonymizationETag:   r.unsupported("FERRY_ANONYMIZATION_CONFIG_ETAG", "de-identified export"),
+		anonymizationConfig: r.blobName("FERRY_ANONYMIZATION_CONFIG"),
+		anonymizationETag:   r.etag("FERRY_ANONYMIZATION_CONFIG_ETAG"),
 		maxExports:          int(r.integer("FERRY_MAX_EXPORTS", 1, mostExports)),
 		maxImports:          int(r.integer("FERRY_MAX_IMPORTS", 1, mostImports)),
 		filesPerImport:      int(r.integer("FERRY_FILES_PER_IMPORT", 1, mostFiles)),
@@ -145,6 +145,14 @@ func (r *reader) together(c config) {
 	if !c.since.IsZero() && !c.until.IsZero() && !c.until.After(c.since) {
 		r.report("FERRY_UNTIL", "it is not after FERRY_SINCE, so that nothing lies between them",
 			"set a later FERRY_UNTIL, or leave it empty for no end")
+	}
+	if c.anonymizationConfig != "" && !c.parallel {
+		r.report("FERRY_PARALLEL", "it is false, and only parallel exports can be de-identified, as FERRY_ANONYMIZATION_CONFIG asks",
+			"set it to true")
+	}
+	if c.anonymizationETag != "" && r.text("FERRY_ANONYMIZATION_CONFIG") == "" {
+		r.report("FERRY_ANONYMIZATION_CONFIG_ETAG", "it is set, and FERRY_ANONYMIZATION_CONFIG, whose etag it is, is empty",
+			"set both for a de-identified export, or none")
 	}
 	if c.requestTimeout > functionTimeout/3 {
 		r.report("FERRY_REQUEST_TIMEOUT", "three times it is more than the "+functionTimeout.String()+

@@ -160,14 +160,43 @@ func TestAllProblemsTogether(t *testing.T) {
 // What is asked for but not in force is refused, never ignored.
 func TestNotSupportedYet(t *testing.T) {
 	for _, tt := range []struct{ name, value string }{
-		{"FERRY_ANONYMIZATION_CONFIG", "config.json"},
-		{"FERRY_ANONYMIZATION_CONFIG_ETAG", "0x8"},
 		{"FERRY_MODE", "export"},
 		{"FERRY_MODE", "import"},
 	} {
 		c := read(map[string]string{tt.name: tt.value})
 		if len(c.problems) != 1 || c.problems[0].setting != tt.name || !strings.Contains(c.problems[0].detail, "not supported yet") {
 			t.Errorf("%s=%s: got problems %v, want one that says not supported yet", tt.name, tt.value, c.problems)
+		}
+	}
+}
+
+// De-identified export is asked for as a whole or not at all, and an etag may be copied with its quotes.
+func TestDeIdentification(t *testing.T) {
+	const config, etag = "FERRY_ANONYMIZATION_CONFIG", "FERRY_ANONYMIZATION_CONFIG_ETAG"
+	for _, tt := range []struct {
+		env   map[string]string
+		want  [2]string // configuration and etag as read
+		blame []string
+	}{
+		{nil, [2]string{}, nil},
+		{map[string]string{config: "rules.json"}, [2]string{"rules.json"}, nil},
+		{map[string]string{config: "a b/rules.json", etag: `"0x8DC5A2"`}, [2]string{"a b/rules.json", "0x8DC5A2"}, nil},
+		{map[string]string{config: "rules.json", etag: "0x8DC5A2"}, [2]string{"rules.json", "0x8DC5A2"}, nil},
+		{map[string]string{config: "rules.json", "FERRY_PARALLEL": "false"}, [2]string{"rules.json"}, []string{"FERRY_PARALLEL"}},
+		{map[string]string{etag: "0x8"}, [2]string{"", "0x8"}, []string{etag}},
+		{map[string]string{config: "rules.json", etag: "0x8 0x9"}, [2]string{"rules.json"}, []string{etag}},
+		{map[string]string{config: "rules.json", etag: `""`}, [2]string{"rules.json"}, []string{etag}},
+		{map[string]string{config: "/rules.json"}, [2]string{}, []string{config}},
+		{map[string]string{config: "a/../rules.json"}, [2]string{}, []string{config}},
+		{map[string]string{config: "rules:1.json"}, [2]string{}, []string{config}},
+		{map[string]string{config: "https://acct.blob.core.windows.net/anonymization/rules.json"}, [2]string{}, []string{config}},
+	} {
+		c := read(tt.env)
+		if got := [2]string{c.anonymizationConfig, c.anonymizationETag}; got != tt.want || !slices.Equal(blamed(c), tt.blame) {
+			t.Errorf("%v: got %q and blamed %v, want %q and %v", tt.env, got, blamed(c), tt.want, tt.blame)
+		}
+		if f := c.frozen(); f.DeIdentified() != (tt.want[0] != "") || f.AnonymizationETag != tt.want[1] {
+			t.Errorf("%v: got %+v, want them among the settings that a run keeps", tt.env, f)
 		}
 	}
 }

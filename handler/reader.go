@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"fhirferry/handler/internal/telemetry"
 )
@@ -202,13 +203,32 @@ func (r *reader) mode(name string) string {
 	return r.word(name, "continuous", "once")
 }
 
-// unsupported reads a setting that is known but not in force. It is refused, never ignored: who sets it relies on it.
-func (r *reader) unsupported(name, what string) string {
+// blobName reads the name of a blob, without its container. A colon is refused: older servers take it for the end of
+// the name.
+func (r *reader) blobName(name string) string {
 	value := r.text(name)
-	if value != "" {
-		r.report(name, what+" is not supported yet", "remove "+name+", if you can do without it")
+	odd := func(c rune) bool { return !unicode.IsPrint(c) || strings.ContainsRune(`:\?#%`, c) }
+	if len(value) > 1024 || strings.ContainsFunc(value, odd) || strings.HasPrefix(value, "/") || strings.Contains(value, "..") {
+		r.report(name, quote(value)+" is not the name of a blob", "set the name alone, such as rules.json or hospital/rules.json")
+		return ""
 	}
 	return value
+}
+
+var etagForm = regexp.MustCompile(`^"?([!#-~]{1,200}?)"?$`)
+
+// etag reads an etag, with its quotes or without, and drops them.
+func (r *reader) etag(name string) string {
+	value := r.text(name)
+	if value == "" {
+		return ""
+	}
+	parts := etagForm.FindStringSubmatch(value)
+	if parts == nil {
+		r.report(name, quote(value)+" is not an etag", "copy it from the blob's properties, such as 0x8DC5A2B3C4D5E6F, or leave it empty")
+		return ""
+	}
+	return parts[1]
 }
 
 // sourceClient reads the credentials for a source in another tenant: all three or none.

@@ -26,10 +26,7 @@ func (s setting) row() string {
 	return "| `" + s.name + "` | " + s.shownDefault() + " | " + strings.ReplaceAll(s.meaning, "|", `\|`) + " |"
 }
 
-const (
-	required = "required"
-	notYet   = "not supported yet: "
-)
+const required = "required"
 
 // settingsTable lists every setting (operator contract 2) and is where defaults are written down.
 func settingsTable() []setting {
@@ -63,8 +60,8 @@ func settingsTable() []setting {
 		{"FERRY_DELETED", "true", "", "also move soft deletes"},
 		{"FERRY_PARALLEL", "true", "", "`_isParallel` on exports of every type"},
 		{"FERRY_MAX_COUNT", "0", "", "`_maxCount` on exports, up to 10000; 0: not sent"},
-		{"FERRY_ANONYMIZATION_CONFIG", "", "", notYet + "de-identified export"},
-		{"FERRY_ANONYMIZATION_CONFIG_ETAG", "", "", notYet + "version of the de-identification file"},
+		{"FERRY_ANONYMIZATION_CONFIG", "", "", "de-identified export: name of the configuration's blob in the container `anonymization` of the staging account; needs `FERRY_PARALLEL`. Nothing is started without it, and nothing imported from an export that does not prove to have used it"},
+		{"FERRY_ANONYMIZATION_CONFIG_ETAG", "", "", "etag that this blob must have when a run is started; empty: any. Whichever it has then, no export of the run uses another"},
 		{"FERRY_MAX_EXPORTS", "4", "", "export jobs in flight, at most (1 to 100)"},
 		{"FERRY_MAX_IMPORTS", "2", "", "import jobs in flight, at most (1 to 5)"},
 		{"FERRY_FILES_PER_IMPORT", "10000", "", "files in one `$import`, at most (1 to 10000)"},

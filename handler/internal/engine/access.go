@@ -35,6 +35,7 @@ func (e *Engine) Access(ctx context.Context) []Check {
 			"give the app the roles Storage Table Data Contributor and Storage Blob Data Contributor on the account of AzureWebJobsStorage", e.ledger.Prepare)},
 		{"queue", a.storage("reach the queue",
 			"give the app the role Storage Queue Data Contributor on the account of AzureWebJobsStorage", e.queue.Prepare)},
+		{"de-identification", a.deIdentification},
 		{"quiet hours", a.quiet},
 		{"run settings", a.frozen},
 	} {
@@ -222,7 +223,7 @@ func (a *access) frozen(ctx context.Context) Check {
 	case err != nil:
 		return Check{Detail: fmt.Sprintf("the current run cannot be read: %v", err), Remedy: "see the check of tables and documents"}
 	}
-	if names := run.AppSettings.Differences(a.settings); len(names) > 0 {
+	if names := a.changed(run); len(names) > 0 {
 		p := changedProblem(names, a.Engine)
 		return Check{Detail: p.Detail, Remedy: "set the settings back, or stop the run"}
 	}

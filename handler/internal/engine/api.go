@@ -49,8 +49,9 @@ type Status struct {
 	End                 time.Time            // T, the last instant to move
 	SourceKind          migration.SourceKind // empty: not known yet
 	ExportOnly          bool
-	Planning            string     // what the open round is doing; empty: none is open
-	Quiet               *Quietness // nil: there are no quiet hours
+	Planning            string            // what the open round is doing; empty: none is open
+	Quiet               *Quietness        // nil: there are no quiet hours
+	DeIdentification    *DeIdentification // nil: the run's exports are not de-identified
 	Totals              migration.Totals
 }
 

@@ -55,6 +55,9 @@ func (v *visit) exportRequest() fhir.ExportRequest {
 	if len(s.Types) > 0 || len(v.chunk.ResourceTypes) < len(v.run.Types) {
 		r.Types = v.chunk.ResourceTypes
 	}
+	if s.DeIdentified() {
+		r.AnonymizationConfig, r.AnonymizationETag = s.AnonymizationConfig, v.run.AnonymizationETag
+	}
 	if v.run.SourceKind.Exclusive() && v.limits.Parallel && v.chunk.Window.Till.Equal(v.run.End) {
 		r.Till = r.Till.Add(migration.Instant) // the last window includes T (invariant 2)
 	}
@@ -96,6 +99,8 @@ func (v *visit) checkExport(ctx context.Context) error {
 			return err
 		}
 		return v.moved(ctx, from, migration.Save{Problems: v.problem(explain(err))})
+	case fault.JobFailed() && v.run.Settings.DeIdentified():
+		return v.deIdentifiedLost(ctx, fault)
 	case fault.JobFailed(), fault.Gone():
 		return v.lost(ctx, fault.Error(), explain(err))
 	}
@@ -137,6 +142,9 @@ func (v *visit) seeManifest(ctx context.Context, content []byte) error {
 		}
 		return v.unlessStalled(ctx, func() error { return v.oddAnswer(ctx, v.chunk.Export, "read the export's manifest", err) })
 	}
+	if missing := unproven(v.run, manifest); missing != "" {
+		return v.rejectExport(ctx, missing)
+	}
 	digest := manifest.Digest()
 	name := fmt.Sprintf("manifests/%s/%d-%s.json", v.chunk.ID, v.chunk.Export.Attempt, digest[:16])
 	if _, err := v.ledger.PutDocument(ctx, v.run.ID, name, content); err != nil {
@@ -165,11 +173,7 @@ func (v *visit) oddAnswer(ctx context.Context, job migration.Job, doing string, 
 func (v *visit) believe(ctx context.Context, name string, manifest fhir.Manifest) error {
 	files, err := stagedFiles(manifest, v.staging)
 	if err != nil {
-		from := v.chunk.State
-		if rerr := v.chunk.Rejected(err.Error(), v.Now()); rerr != nil {
-			return rerr
-		}
-		return v.moved(ctx, from, migration.Save{Problems: v.problem(err.Error())})
+		return v.rejectExport(ctx, err.Error())
 	}
 	lines := manifest.Lines()
 	if lines == 0 {
@@ -196,7 +200,9 @@ func (v *visit) believe(ctx context.Context, name string, manifest fhir.Manifest
 		files = nil
 	}
 	from := v.chunk.State
-	if err := v.chunk.ExportCompleted(migration.Believed{Manifest: name, Files: len(files), Lines: lines, Skipped: skipped}, v.Now()); err != nil {
+	if err := v.chunk.ExportCompleted(migration.Believed{
+		Manifest: name, Files: len(files), Lines: lines, Skipped: skipped, Proven: v.run.Settings.DeIdentified(),
+	}, v.Now()); err != nil {
 		return err
 	}
 	return v.moved(ctx, from, migration.Save{Problems: problems})

@@ -44,7 +44,12 @@ func (e *Engine) Start(ctx context.Context, o Overrides) (Status, error) {
 		case migration.Refused:
 			return Status{}, refusal(migration.VerbStart, shown)
 		}
+		etag, err := e.configuration(ctx, settings)
+		if err != nil {
+			return Status{}, err
+		}
 		run := migration.NewRun(e.NewID(), settings, e.settings, e.Now())
+		run.AnonymizationETag = etag
 		err = e.ledger.Open(ctx, run, current.ID)
 		if errors.Is(err, migration.ErrConflict) {
 			continue // another start was faster: its run is the current one now

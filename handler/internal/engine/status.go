@@ -34,6 +34,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		MigratedTill: run.MigratedTill(unfinished), Frontier: run.Frontier, End: run.End, SourceKind: run.SourceKind, ExportOnly: run.ExportOnly, Totals: totals,
 		Quiet: e.quietness(),
 	}
+	if run.Settings.DeIdentified() {
+		s.DeIdentification = &DeIdentification{run.Settings.AnonymizationConfig, run.AnonymizationETag, totals.Proven}
+	}
 	for _, c := range unfinished {
 		if c.UpdatedAt.After(s.UpdatedAt) {
 			s.UpdatedAt = c.UpdatedAt

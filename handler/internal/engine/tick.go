@@ -23,7 +23,7 @@ func (e *Engine) Tick(ctx context.Context) error {
 	if run.ID == "" || run.Ended() {
 		return nil
 	}
-	if names := run.AppSettings.Differences(e.settings); len(names) > 0 {
+	if names := e.changed(run); len(names) > 0 {
 		if err := e.report(ctx, run.ID, changedProblem(names, e)); err != nil {
 			return fmt.Errorf("report changed settings: %w", err)
 		}
@@ -132,7 +132,7 @@ func (e *Engine) beginRound(ctx context.Context, run migration.Run, v Version, u
 	var round migration.Round
 	_, stepDue := run.NextStep(e.limits.Limits, len(unfinished))
 	switch till, due := migration.RoundDue(run, planned, e.limits.Settle, e.limits.Interval, e.Now()); {
-	case len(run.AppSettings.Differences(e.settings)) > 0:
+	case len(e.changed(run)) > 0:
 		return round, false, nil
 	case due:
 		round = migration.NewRound(run, till)
@@ -165,7 +165,7 @@ func (e *Engine) admit(ctx context.Context, run migration.Run, unfinished []migr
 		return err
 	}
 	admitted := run
-	if len(run.AppSettings.Differences(e.settings)) > 0 {
+	if len(e.changed(run)) > 0 {
 		admitted.Paused = true // nothing is started; what is in flight lands
 	}
 	for _, id := range migration.Admit(admitted, unfinished, exports, imports, e.limits.Limits, e.Now()) {

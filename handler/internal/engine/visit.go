@@ -185,7 +185,7 @@ func (v *visit) gate(ctx context.Context, kind migration.JobKind) (migration.Slo
 	if err != nil {
 		return migration.Slots{}, false, fmt.Errorf("read the current run: %w", err)
 	}
-	if run.ID != v.run.ID || len(run.AppSettings.Differences(v.settings)) > 0 {
+	if run.ID != v.run.ID || len(v.changed(run)) > 0 {
 		return migration.Slots{}, false, nil
 	}
 	v.run = run

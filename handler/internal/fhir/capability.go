@@ -29,6 +29,12 @@ type TypeCapability struct {
 	UpdateCreate bool   // a PUT may create
 }
 
+// Offers reports whether the server names an operation. $import is offered unnamed (contract 7.6).
+func (c Capabilities) Offers(operation string) bool {
+	_, found := slices.BinarySearch(c.Operations, operation)
+	return found
+}
+
 // Capabilities asks for the capability statement, without token.
 func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	q := c.metadata("read capability statement")

@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,6 +24,10 @@ type ExportRequest struct {
 	History   bool      // earlier versions too
 	Deleted   bool      // soft deletes too
 	MaxCount  int       // resources per page, at most 10,000; 0: not sent
+
+	// De-identified export, which needs Container and Parallel.
+	AnonymizationConfig string // the configuration's blob in the container "anonymization"; empty: as they are
+	AnonymizationETag   string // that the blob must have, with quotes or without; empty: any
 }
 
 func (r ExportRequest) query() (url.Values, error) {
@@ -48,6 +53,17 @@ func (r ExportRequest) query() (url.Values, error) {
 	}
 	if r.MaxCount > 0 {
 		v.Set("_maxCount", strconv.Itoa(r.MaxCount))
+	}
+	switch {
+	case r.AnonymizationConfig == "" && r.AnonymizationETag != "":
+		return nil, errors.New("the etag of a de-identification configuration is given, and no configuration")
+	case r.AnonymizationConfig != "" && (r.Container == "" || !r.Parallel):
+		return nil, errors.New("a de-identified export must be parallel and name its container")
+	case r.AnonymizationConfig != "":
+		v.Set("_anonymizationConfig", r.AnonymizationConfig)
+		if r.AnonymizationETag != "" {
+			v.Set("_anonymizationConfigEtag", r.AnonymizationETag)
+		}
 	}
 	var associated []string
 	if r.History {

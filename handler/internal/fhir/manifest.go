@@ -18,6 +18,21 @@ type Manifest struct {
 	TransactionTime time.Time    // when the job was created
 	Output          []OutputFile // by type, then URL
 	Errors          int          // files under error[]; in practice none
+	Request         string       // the kick-off as the server understood it; empty: it does not say
+}
+
+// DeIdentifiedBy is the configuration, and its etag, by which the export was de-identified, as its request tells: the
+// server shows no other proof (contract 2.2). Empty: it was not, or says two things at once.
+func (m Manifest) DeIdentifiedBy() (config, etag string) {
+	u, err := url.Parse(m.Request)
+	if err != nil {
+		return "", ""
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil || len(query["_anonymizationConfig"]) > 1 || len(query["_anonymizationConfigEtag"]) > 1 {
+		return "", ""
+	}
+	return query.Get("_anonymizationConfig"), query.Get("_anonymizationConfigEtag")
 }
 
 // OutputFile is one NDJSON file.
@@ -40,6 +55,7 @@ func ParseManifest(b []byte) (Manifest, error) {
 func parseManifest(b []byte) (Manifest, error) {
 	var doc struct {
 		TransactionTime string `json:"transactionTime"`
+		Request         any    `json:"request"`
 		Output          *[]struct {
 			Type  string `json:"type"`
 			URL   string `json:"url"`
@@ -61,6 +77,7 @@ func parseManifest(b []byte) (Manifest, error) {
 		return Manifest{}, errors.New("deleted is not empty; such files are not understood and would be lost")
 	}
 	m := Manifest{TransactionTime: at.UTC(), Output: make([]OutputFile, 0, len(*doc.Output)), Errors: len(doc.Error)}
+	m.Request, _ = doc.Request.(string) // nothing rests on it but the proof of de-identification
 	seen := make(map[string]bool, len(*doc.Output))
 	var lines int64
 	for i, o := range *doc.Output {

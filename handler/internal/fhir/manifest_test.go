@@ -23,12 +23,37 @@ func TestParseManifest(t *testing.T) {
 			{"Observation", folder + "Observation-5119283746512938-1.ndjson", 9000},
 			{"Patient", folder + "Patient-5119283746512937-1.ndjson", 812},
 		},
+		Request: "https://src.azurehealthcareapis.com/$export?_isParallel=true&_container=migration",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
 	}
 	if got, want := got.Lines(), int64(19812); got != want {
 		t.Errorf("lines: got %d, want %d", got, want)
+	}
+}
+
+// The proof of de-identification is the request that the manifest tells; whatever is missing, odd or said twice is none.
+func TestDeIdentifiedBy(t *testing.T) {
+	for request, want := range map[string][2]string{
+		`"https://h/$export?_anonymizationConfig=a/rules.json&_anonymizationConfigEtag=%220x8%22"`:                  {"a/rules.json", `"0x8"`},
+		`"https://h/$export?_anonymizationConfig=a%2Frules.json&_anonymizationConfigEtag=0x8"`:                      {"a/rules.json", "0x8"},
+		`"https://h/$export?_anonymizationConfig=rules.json"`:                                                       {"rules.json", ""},
+		`"https://h/$export?_isParallel=true"`:                                                                      {},
+		`"https://h/$export?_anonymizationConfig=rules.json&_anonymizationConfig=none.json"`:                        {},
+		`"https://h/$export?_anonymizationConfig=rules.json&_anonymizationConfigEtag=1&_anonymizationConfigEtag=2"`: {},
+		`"https://h/$export?_AnonymizationConfig=rules.json"`:                                                       {},
+		`"https://h/$export#?_anonymizationConfig=rules.json"`:                                                      {},
+		`"https://h/$export?_anonymizationConfig=%zz"`:                                                              {},
+		`"://"`: {}, `""`: {}, `null`: {}, `7`: {}, `{"_anonymizationConfig":"rules.json"}`: {},
+	} {
+		m, err := ParseManifest(fmt.Appendf(nil, `{"transactionTime":"2024-06-01T10:00:00Z","request":%s,"output":[]}`, request))
+		if err != nil {
+			t.Errorf("%s: %v", request, err)
+		}
+		if config, etag := m.DeIdentifiedBy(); config != want[0] || etag != want[1] {
+			t.Errorf("%s: got %q, %q; want %q", request, config, etag, want)
+		}
 	}
 }
 

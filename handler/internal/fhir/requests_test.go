@@ -52,6 +52,12 @@ func TestRequests(t *testing.T) {
 			})
 			return err
 		},
+		"export-deidentified": func(ctx context.Context, c *Client) error {
+			_, err := c.StartExport(ctx, ExportRequest{
+				Container: "fhirferry", Parallel: true, AnonymizationConfig: "hospital/rules.json", AnonymizationETag: `"0x8DC"`,
+			})
+			return err
+		},
 		"export-status": func(ctx context.Context, c *Client) error {
 			_, err := c.ExportStatus(ctx, c.BaseURL()+"/_operations/export/5119283746512934")
 			return err
@@ -114,7 +120,19 @@ func TestCallersMistakes(t *testing.T) {
 			_, err := c.StartExport(ctx, ExportRequest{Types: []string{"Patient,Device"}})
 			return err
 		},
-		"max count":        func() error { _, err := c.StartExport(ctx, ExportRequest{MaxCount: 10_001}); return err },
+		"max count": func() error { _, err := c.StartExport(ctx, ExportRequest{MaxCount: 10_001}); return err },
+		"de-identified, not parallel": func() error {
+			_, err := c.StartExport(ctx, ExportRequest{Container: "c", AnonymizationConfig: "rules.json"})
+			return err
+		},
+		"de-identified, no container": func() error {
+			_, err := c.StartExport(ctx, ExportRequest{Parallel: true, AnonymizationConfig: "rules.json"})
+			return err
+		},
+		"etag of no configuration": func() error {
+			_, err := c.StartExport(ctx, ExportRequest{Container: "c", Parallel: true, AnonymizationETag: "0x8"})
+			return err
+		},
 		"empty import":     func() error { _, err := c.StartImport(ctx, nil); return err },
 		"probe with query": func() error { return c.ProbeImport(ctx, "https://acct.example/c/x?sig=secret") },
 	}

@@ -147,6 +147,9 @@ func TestCapabilities(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	if !got.Offers("export") || got.Offers("anonymized-export") {
+		t.Errorf("offers: got export %t and anonymized-export %t, want the first alone", got.Offers("export"), got.Offers("anonymized-export"))
+	}
 	at, err := c.Clock(t.Context())
 	if err != nil || at != want.Date {
 		t.Errorf("clock: got %s, %v, want %s", at, err, want.Date)

@@ -111,6 +111,7 @@ type Chunk struct {
 	Resources     Tally
 	Batch         Tally    // lines of the batch whose rejects failed the chunk: retry takes them out again
 	Imbalance     int      // batches off balance so far; progress does not reset it
+	Proven        int      // believed exports that have proven to be de-identified
 	Throttled     int      // exports that died of throttling
 	Lost          int      // manifests whose files were gone: their windows were exported again
 	EmptySeen     int      // empty exports seen

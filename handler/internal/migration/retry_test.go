@@ -12,7 +12,7 @@ func failedForRejects(t *testing.T) Chunk {
 	t.Helper()
 	next := instant().Add(time.Minute)
 	c := NewChunk([]string{"A"}, someWindow(), -1, instant())
-	must(t, c.ExportIntended(), c.ExportAccepted("https://s/1", instant(), next), c.ExportCompleted(Believed{"m", 3, 300, 0}, instant()))
+	must(t, c.ExportIntended(), c.ExportAccepted("https://s/1", instant(), next), c.ExportCompleted(Believed{"m", 3, 300, 0, false}, instant()))
 	must(t, c.ImportIntended("b1", 1), c.ImportAccepted("https://d/1", instant(), next), c.ImportCompleted(30, 70, instant()))
 	if c.State != Exported {
 		t.Fatalf("70 of 300 rejected: got %s, want it to go on", c.State)
@@ -60,7 +60,7 @@ func TestManyRejectsEdges(t *testing.T) {
 		next := instant().Add(time.Minute)
 		c := NewChunk([]string{"A"}, someWindow(), -1, instant())
 		must(t, c.ExportIntended(), c.ExportAccepted("https://s/1", instant(), next),
-			c.ExportCompleted(Believed{"m", 1, tc.lines, tc.skipped}, instant()),
+			c.ExportCompleted(Believed{"m", 1, tc.lines, tc.skipped, false}, instant()),
 			c.ImportIntended("b", 1), c.ImportAccepted("https://d/1", instant(), next),
 			c.ImportCompleted(tc.lines-tc.skipped-tc.rejected, tc.rejected, instant()))
 		if c.State != tc.want {

@@ -24,7 +24,12 @@ type Settings struct {
 	Window              time.Duration
 	ChunkLimit          int64
 	History, Deleted    bool
+	AnonymizationConfig string // blob that exports are de-identified by; empty: they are not
+	AnonymizationETag   string // that the blob must have at the start, without quotes; empty: any
 }
+
+// DeIdentified reports whether nothing but de-identified exports may be moved.
+func (s Settings) DeIdentified() bool { return s.AnonymizationConfig != "" }
 
 // AllVersions reports whether counts come from _history: a plain search sees current resources only, and a window
 // whose resources were all updated later would look empty and be lost.
@@ -54,6 +59,8 @@ func (s Settings) Differences(o Settings) []string {
 	differ("FERRY_CHUNK_LIMIT", s.ChunkLimit == o.ChunkLimit)
 	differ("FERRY_HISTORY", s.History == o.History)
 	differ("FERRY_DELETED", s.Deleted == o.Deleted)
+	differ("FERRY_ANONYMIZATION_CONFIG", s.AnonymizationConfig == o.AnonymizationConfig)
+	differ("FERRY_ANONYMIZATION_CONFIG_ETAG", s.AnonymizationETag == o.AnonymizationETag)
 	return names
 }
 
@@ -83,6 +90,7 @@ type Run struct {
 	Frontier          time.Time  // every type is planned up to here
 	SourceKind        SourceKind // found by the first round; empty: not known yet
 	ETags             ETagForm   // that the destination takes, learned from imports that end well; empty: not known, quoted
+	AnonymizationETag string     // of the configuration when the run was started; every export is asked to use this one
 	ExportOnly        bool       // the source turned out to be deprecated (contract 0.4)
 	Errand            string     // id of the step under way; empty: none
 	Errands           int        // steps begun so far; numbers the next

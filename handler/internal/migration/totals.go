@@ -21,6 +21,7 @@ const problemDetail = 300
 type Totals struct {
 	Chunks     map[State]int
 	Resources  Tally
+	Proven     int // believed exports that have proven to be de-identified
 	Unverified int // things that could not be verified; more than none: not clean
 	Problems   []Problem
 	Reported   int // problems ever reported
@@ -34,9 +35,11 @@ func (t *Totals) Moved(before *Chunk, after Chunk) {
 	if before != nil {
 		t.Chunks[before.State]--
 		t.Resources = t.Resources.Minus(before.Resources)
+		t.Proven -= before.Proven
 	}
 	t.Chunks[after.State]++
 	t.Resources = t.Resources.Plus(after.Resources)
+	t.Proven += after.Proven
 }
 
 // Report adds a problem in front. The same text about the same chunk is kept once, with its newest instant: a poll

@@ -110,6 +110,7 @@ type Believed struct {
 	Manifest       string
 	Files          int
 	Lines, Skipped int64 // all lines, and those of SearchParameter among them
+	Proven         bool  // to be de-identified as the run asks
 }
 
 // ExportCompleted keeps a believed manifest. Without a file to import the chunk is Imported: the caller has proven
@@ -121,6 +122,9 @@ func (c *Chunk) ExportCompleted(b Believed, now time.Time) error {
 	c.State, c.Attempts, c.NotBefore, c.UpdatedAt, c.LastError = Exported, 0, now, now, ""
 	c.Manifest, c.Files, c.FilesDone, c.FilesNow = b.Manifest, b.Files, 0, 0
 	c.Resources = Tally{Exported: b.Lines, Skipped: b.Skipped}
+	if b.Proven {
+		c.Proven++
+	}
 	if b.Files == 0 {
 		c.State = Imported
 	}

@@ -80,7 +80,7 @@ func TestWhatResetsAttempts(t *testing.T) {
 	}
 	c = chunkIn(Exporting)
 	c.Attempts = 2
-	must(t, c.ExportCompleted(Believed{"m", 1, 5, 0}, instant()))
+	must(t, c.ExportCompleted(Believed{"m", 1, 5, 0, false}, instant()))
 	if c.Attempts != 0 {
 		t.Errorf("a believed manifest left %d attempts", c.Attempts)
 	}
@@ -165,7 +165,7 @@ func TestOffBalance(t *testing.T) {
 	if c.State != Planned || c.Manifest != "" || c.FilesDone != 0 || c.Resources != (Tally{}) {
 		t.Fatalf("second: got %+v; want the window exported again and nothing counted twice", c)
 	}
-	must(t, c.ExportIntended(), c.ExportAccepted("https://s/2", instant(), next), c.ExportCompleted(Believed{"m2", 1, 120, 0}, instant()),
+	must(t, c.ExportIntended(), c.ExportAccepted("https://s/2", instant(), next), c.ExportCompleted(Believed{"m2", 1, 120, 0, false}, instant()),
 		c.ImportIntended("b4", 1), c.ImportAccepted("https://d/4", instant(), next), c.OffBalance("file 7", instant(), next))
 	if c.State != Failed || c.LastError != "file 7" {
 		t.Fatalf("third: got %s %q, want failed with the file named", c.State, c.LastError)

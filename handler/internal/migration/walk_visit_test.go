@@ -292,7 +292,7 @@ func (x *visitor) seeManifest(m manifest) error {
 		return x.save(Save{})
 	}
 	files := len(toImport(m))
-	if err := x.chunk.ExportCompleted(Believed{name, files, lines, skipped}, x.clock()); err != nil {
+	if err := x.chunk.ExportCompleted(Believed{name, files, lines, skipped, false}, x.clock()); err != nil {
 		return err
 	}
 	return x.save(Save{})

@@ -34,6 +34,7 @@ func running() engine.Status {
 		StartedAt: at("2024-05-02T00:00:00Z"), UpdatedAt: at("2024-05-03T00:00:00.5Z"), EndedAt: at("2024-05-04T00:00:00Z"),
 		MigratedTill: at("2024-05-01T00:00:00Z"), Frontier: at("2024-05-01T12:00:00Z"), End: at("2024-06-01T00:00:00Z"),
 		SourceKind: migration.AHDS, ExportOnly: true, Planning: "counting Patient", Quiet: &engine.Quietness{Now: true, Until: at("2024-05-03T18:00:00+01:00")},
+		DeIdentification: &engine.DeIdentification{Config: "rules.json", ETag: `"0x8"`, ExportsProven: 12},
 		Totals: migration.Totals{
 			Chunks:    map[migration.State]int{migration.Planned: 1, migration.Imported: 12, migration.Failed: 2},
 			Resources: migration.Tally{Exported: 40, Imported: 30, Rejected: 4, Skipped: 6},
@@ -47,13 +48,13 @@ const runningJSON = `{"state":"running","runId":"r1","mode":"continuous","source
 	`"since":"2019-01-01T00:00:00.000Z","until":"2030-01-01T00:00:00.123Z","startedAt":"2024-05-02T00:00:00.000Z",` +
 	`"updatedAt":"2024-05-03T00:00:00.500Z","endedAt":"2024-05-04T00:00:00.000Z","migratedTill":"2024-05-01T00:00:00.000Z",` +
 	`"frontier":"2024-05-01T12:00:00.000Z","end":"2024-06-01T00:00:00.000Z","sourceKind":"ahds","exportOnly":true,"planning":"counting Patient",` +
-	`"quiet":{"now":true,"until":"2024-05-03T17:00:00.000Z"},` +
+	`"deIdentification":{"config":"rules.json","etag":"\"0x8\"","exportsProven":12},"quiet":{"now":true,"until":"2024-05-03T17:00:00.000Z"},` +
 	`"chunks":{"planned":1,"exporting":0,"exported":0,"importing":0,"imported":12,"split":0,"failed":2,"cancelled":0},` +
 	`"resources":{"exported":40,"imported":30,"rejected":4,"skipped":6},"clean":false,` +
 	`"problems":[{"chunk":"c1","detail":"newest","at":"2024-05-03T00:00:00.000Z"},{"chunk":null,"detail":"older","at":null}],"problemsTotal":9`
 
 const idleJSON = `{"state":"idle","runId":null,"mode":null,"source":null,"destination":null,"since":null,"until":null,"startedAt":null,` +
-	`"updatedAt":null,"endedAt":null,"migratedTill":null,"frontier":null,"end":null,"sourceKind":null,"exportOnly":false,"planning":null,"quiet":null,` +
+	`"updatedAt":null,"endedAt":null,"migratedTill":null,"frontier":null,"end":null,"sourceKind":null,"exportOnly":false,"planning":null,"deIdentification":null,"quiet":null,` +
 	`"chunks":{"planned":0,"exporting":0,"exported":0,"importing":0,"imported":0,"split":0,"failed":0,"cancelled":0},` +
 	`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0},"clean":true,"problems":[],"problemsTotal":0`
 

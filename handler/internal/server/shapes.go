@@ -31,29 +31,30 @@ func text[T ~string](s T) *T {
 }
 
 type statusJSON struct {
-	State         migration.Shown       `json:"state"`
-	RunID         *string               `json:"runId"`
-	Mode          *migration.Mode       `json:"mode"`
-	Source        *string               `json:"source"`
-	Destination   *string               `json:"destination"`
-	Since         instant               `json:"since"`
-	Until         instant               `json:"until"`
-	StartedAt     instant               `json:"startedAt"`
-	UpdatedAt     instant               `json:"updatedAt"`
-	EndedAt       instant               `json:"endedAt"`
-	MigratedTill  instant               `json:"migratedTill"`
-	Frontier      instant               `json:"frontier"`
-	End           instant               `json:"end"`
-	SourceKind    *migration.SourceKind `json:"sourceKind"`
-	ExportOnly    bool                  `json:"exportOnly"`
-	Planning      *string               `json:"planning"`
-	Quiet         *quietJSON            `json:"quiet"` // null: there are no quiet hours
-	Chunks        countsJSON            `json:"chunks"`
-	Resources     tallyJSON             `json:"resources"`
-	Clean         bool                  `json:"clean"`
-	Problems      []problemJSON         `json:"problems"`
-	ProblemsTotal int                   `json:"problemsTotal"`
-	Reopened      *int                  `json:"reopened,omitempty"` // of a retry
+	State            migration.Shown       `json:"state"`
+	RunID            *string               `json:"runId"`
+	Mode             *migration.Mode       `json:"mode"`
+	Source           *string               `json:"source"`
+	Destination      *string               `json:"destination"`
+	Since            instant               `json:"since"`
+	Until            instant               `json:"until"`
+	StartedAt        instant               `json:"startedAt"`
+	UpdatedAt        instant               `json:"updatedAt"`
+	EndedAt          instant               `json:"endedAt"`
+	MigratedTill     instant               `json:"migratedTill"`
+	Frontier         instant               `json:"frontier"`
+	End              instant               `json:"end"`
+	SourceKind       *migration.SourceKind `json:"sourceKind"`
+	ExportOnly       bool                  `json:"exportOnly"`
+	Planning         *string               `json:"planning"`
+	DeIdentification *deIdentificationJSON `json:"deIdentification"` // null: exports are not de-identified
+	Quiet            *quietJSON            `json:"quiet"`            // null: there are no quiet hours
+	Chunks           countsJSON            `json:"chunks"`
+	Resources        tallyJSON             `json:"resources"`
+	Clean            bool                  `json:"clean"`
+	Problems         []problemJSON         `json:"problems"`
+	ProblemsTotal    int                   `json:"problemsTotal"`
+	Reopened         *int                  `json:"reopened,omitempty"` // of a retry
 }
 
 // countsJSON holds every state, in the order of the walk.
@@ -71,6 +72,20 @@ func (c countsJSON) MarshalJSON() ([]byte, error) {
 	}
 	buf.WriteByte('}')
 	return buf.Bytes(), nil
+}
+
+// deIdentificationJSON says by what the run's exports are de-identified, and how many have proven it.
+type deIdentificationJSON struct {
+	Config        string `json:"config"`
+	ETag          string `json:"etag"`
+	ExportsProven int    `json:"exportsProven"`
+}
+
+func showDeIdentification(d *engine.DeIdentification) *deIdentificationJSON {
+	if d == nil {
+		return nil
+	}
+	return &deIdentificationJSON{Config: d.Config, ETag: d.ETag, ExportsProven: d.ExportsProven}
 }
 
 // quietJSON says whether no job is started now, and until when.
@@ -107,7 +122,7 @@ func showStatus(st engine.Status, first []migration.Problem) statusJSON {
 		Since: instant(st.Since), Until: instant(st.Until),
 		StartedAt: instant(st.StartedAt), UpdatedAt: instant(st.UpdatedAt), EndedAt: instant(st.EndedAt),
 		MigratedTill: instant(st.MigratedTill), Frontier: instant(st.Frontier), End: instant(st.End),
-		SourceKind: text(st.SourceKind), ExportOnly: st.ExportOnly, Planning: text(st.Planning), Quiet: showQuiet(st.Quiet),
+		SourceKind: text(st.SourceKind), ExportOnly: st.ExportOnly, Planning: text(st.Planning), Quiet: showQuiet(st.Quiet), DeIdentification: showDeIdentification(st.DeIdentification),
 		Chunks: countsJSON(st.Totals.Chunks), Resources: tallyJSON(st.Totals.Resources), Clean: st.Totals.Clean(),
 		Problems: []problemJSON{}, ProblemsTotal: len(first) + max(st.Totals.Reported, len(st.Totals.Problems)),
 	}

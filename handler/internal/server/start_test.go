@@ -54,7 +54,10 @@ func TestStartRefusesBadValues(t *testing.T) {
 		`{"mode":"once"} {}`: {"not a JSON object"},
 		`mode=once`:          {"not a JSON object"},
 
-		`{"window_":"30d"}`:              {`"window_": no such field; want mode, since, until, types or window`},
+		`{"window_":"30d"}`: {`"window_": no such field; want mode, since, until, types or window`},
+		// De-identification is the settings' alone: no request can leave it out.
+		`{"anonymizationConfig":""}`:     {`"anonymizationConfig": no such field`},
+		`{"FERRY_PARALLEL":"false"}`:     {`"FERRY_PARALLEL": no such field`},
 		`{"Mode":"once"}`:                {`"Mode": no such field`},
 		`{"a":1,"mode":"x","since":"y"}`: {`"a": no such field`, "mode: want continuous or once", "since: " + instantForm},
 
