@@ -55,9 +55,9 @@ $(NPM_DONE): local/package.json local/package-lock.json
 	cd local && npm ci --no-audit --no-fund
 	touch $(NPM_DONE)
 
-# Rewrites the settings table of the README from the code.
+# Rewrites the settings tables of README.md and docs/settings.md from the code.
 settings:
-	UPDATE_README=1 go test -count=1 -run '^TestREADMESettings$$' ./handler
+	UPDATE_README=1 go test -count=1 -run '^(TestREADMESettings|TestSettingsPage)$$' ./handler
 
 clean:
 	rm -rf dist build
