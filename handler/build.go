@@ -41,13 +41,9 @@ func (c config) engine(log *slog.Logger) (*engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := fhir.New(c.sourceURL, fhir.Options{Credential: tokens.source, Timeout: c.requestTimeout, Observe: observe(log)})
+	source, destination, err := c.services(tokens, log)
 	if err != nil {
-		return nil, fmt.Errorf("FERRY_SOURCE_URL: %w", err)
-	}
-	destination, err := fhir.New(c.destinationURL, fhir.Options{Credential: tokens.destination, Timeout: c.requestTimeout, Observe: observe(log)})
-	if err != nil {
-		return nil, fmt.Errorf("FERRY_DESTINATION_URL: %w", err)
+		return nil, err
 	}
 	clients, err := c.storage.clients(tokens.storage)
 	if err != nil {
@@ -62,6 +58,19 @@ func (c config) engine(log *slog.Logger) (*engine.Engine, error) {
 		store.NewQueue(clients.queues.NewQueueClient(c.queue)),
 		store.NewStaging(staging, c.stagingURL, c.stagingContainer),
 		log, c.frozen(), c.limits()), nil
+}
+
+// services are the clients of both FHIR services, each with the credential that is its own.
+func (c config) services(tokens credentials, log *slog.Logger) (source, destination *fhir.Client, err error) {
+	source, err = fhir.New(c.sourceURL, fhir.Options{Credential: tokens.source, Timeout: c.requestTimeout, Observe: observe(log)})
+	if err != nil {
+		return nil, nil, fmt.Errorf("FERRY_SOURCE_URL: %w", err)
+	}
+	destination, err = fhir.New(c.destinationURL, fhir.Options{Credential: tokens.destination, Timeout: c.requestTimeout, Observe: observe(log)})
+	if err != nil {
+		return nil, nil, fmt.Errorf("FERRY_DESTINATION_URL: %w", err)
+	}
+	return source, destination, nil
 }
 
 // frozen are the settings that a run keeps from its start to its end.
