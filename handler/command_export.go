@@ -157,6 +157,9 @@ func explainExports(w io.Writer, c config, windows []migration.Window, requests 
 	if !c.history && !c.until.IsZero() {
 		note("without earlier versions a resource that is changed after -till is in none of these exports: nothing may write to the source any more")
 	}
+	if c.anonymizationConfig != "" {
+		note("import nothing before the manifest's request shows _anonymizationConfig: give import-payload the same -anonymization-config")
+	}
 	note("each request that is sent starts a job, a repeated one starts a second job: keep the Content-Location of its answer")
 	note("an export is complete when its Content-Location answers 200 three times in a row, half a minute apart, with the same files")
 }

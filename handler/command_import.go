@@ -43,6 +43,9 @@ func importPayload(ctx context.Context, args []string, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("%w; nothing is made from a manifest that cannot be read in full: fetch it again from the export's status URL", err)
 	}
+	if err := deIdentified(c, manifest); err != nil {
+		return err
+	}
 	payloads, err := o.payloads(ctx, c, manifest)
 	if err != nil {
 		return err
@@ -68,6 +71,8 @@ func importPayload(ctx context.Context, args []string, t terminal) error {
 func readPayloadOrder(args []string, t terminal) (o payloadOrder, c config, err error) {
 	s := newSwitches("import-payload")
 	s.setting("files-per-payload", "FERRY_FILES_PER_IMPORT")
+	s.setting("anonymization-config", "FERRY_ANONYMIZATION_CONFIG")
+	s.setting("anonymization-config-etag", "FERRY_ANONYMIZATION_CONFIG_ETAG")
 	mode := s.String("mode", string(fhir.IncrementalLoad), "")
 	slice := s.String("slice-bytes", "", "")
 	s.StringVar(&o.etags, "etags", "", "")
@@ -84,7 +89,7 @@ func readPayloadOrder(args []string, t terminal) (o payloadOrder, c config, err 
 	if err := o.judge(*mode, *slice); err != nil {
 		return o, c, err
 	}
-	needed := []string{"FERRY_FILES_PER_IMPORT"}
+	needed := []string{"FERRY_FILES_PER_IMPORT", "FERRY_ANONYMIZATION_CONFIG", "FERRY_ANONYMIZATION_CONFIG_ETAG"}
 	if isURL(o.manifest) {
 		needed = append(needed, "FERRY_SOURCE_URL", "FERRY_AUTH", "FERRY_SOURCE_TENANT_ID", "FERRY_SOURCE_CLIENT_ID",
 			"FERRY_SOURCE_CLIENT_SECRET", "FERRY_REQUEST_TIMEOUT")
@@ -159,6 +164,22 @@ func readAll(name string, from io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("read the manifest from %s: it is longer than the %d bytes that are read; export in shorter windows", name, mostManifest)
 	}
 	return content, nil
+}
+
+// deIdentified refuses a manifest that does not prove what the settings ask for: as in the app, nothing is imported
+// without proof.
+func deIdentified(c config, m fhir.Manifest) error {
+	config, etag := m.DeIdentifiedBy()
+	switch {
+	case c.anonymizationConfig == "",
+		config == c.anonymizationConfig && (c.anonymizationETag == "" || strings.Trim(etag, `"`) == c.anonymizationETag):
+		return nil
+	case config == c.anonymizationConfig:
+		return fmt.Errorf("the manifest does not prove that the export was de-identified by %s with the etag %s; delete its files, then export again",
+			config, c.anonymizationETag)
+	}
+	return fmt.Errorf("the manifest does not prove that the export was de-identified by %s; delete its files, find out why the source left it out, "+
+		"then export again", c.anonymizationConfig)
 }
 
 // fetchManifest asks the source once how the export is doing.

@@ -25,8 +25,8 @@ Settings are read from the environment, as the function app reads them. A flag w
   -deleted=false            FERRY_DELETED            leave soft deletes out
   -parallel=false           FERRY_PARALLEL           _isParallel=false
   -max-count N              FERRY_MAX_COUNT          _maxCount; 0: not sent
-  -anonymization-config F   FERRY_ANONYMIZATION_CONFIG       de-identified export: the configuration file
-  -anonymization-config-etag E  FERRY_ANONYMIZATION_CONFIG_ETAG  its version
+  -anonymization-config F   FERRY_ANONYMIZATION_CONFIG       de-identified export: blob in the container anonymization
+  -anonymization-config-etag E  FERRY_ANONYMIZATION_CONFIG_ETAG  the etag that it must have
 
   -generation gen1|gen2     what the source is: gen1 is Azure API for FHIR (and the open-source server on Cosmos DB), gen2
                             is an AHDS FHIR service (and the open-source server on SQL); gen1
@@ -64,6 +64,9 @@ SearchParameter files are left out, because $import refuses them. The same manif
   -slice-bytes N|largest   processingUnitBytesToRead; largest: the largest file of each payload, so that no file is cut
   -etags quoted|plain      name each file's etag, with its quotes or without: the import fails when a file has changed.
                            Services differ in the form; when an import fails with "etag not match", take the other one
+  -anonymization-config F  refuse a manifest that does not prove that its export was de-identified by this file
+                           (FERRY_ANONYMIZATION_CONFIG)
+  -anonymization-config-etag E  likewise with this etag (FERRY_ANONYMIZATION_CONFIG_ETAG)
   -account URL             the files were copied to this account: its blob endpoint replaces the manifest's
 
 -etags and -slice-bytes largest look up each file in the staging account (FERRY_STAGING_URL, and FERRY_STAGING_CONNECTION
