@@ -191,7 +191,7 @@ func (v *errandVisit) stillMine(ctx context.Context) error {
 // beginStep begins the step that the run needs now, if any, and returns the run as it is then.
 func (e *Engine) beginStep(ctx context.Context, run migration.Run, v Version, unfinished []migration.Chunk) (migration.Run, Version, error) {
 	kind, due := run.NextStep(e.limits.Limits, len(unfinished))
-	if !due || len(e.changed(run)) > 0 {
+	if !due || len(e.changed(run)) > 0 || e.limits.Hushed(kind, e.Now()) {
 		return run, v, nil
 	}
 	errand := migration.NewErrand(kind, run.ID, strconv.Itoa(run.Errands+1), e.Now())

@@ -1,6 +1,9 @@
 package engine_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +187,66 @@ func TestQuietHoursChangeUnderARun(t *testing.T) {
 	w.equal()
 	if s.Totals.Reported > 0 || !s.EndedAt.Before(at("2024-03-01T12:00:00Z")) {
 		t.Errorf("ended %s, want long before the hours that were removed: %s", s.EndedAt, w.tell(s))
+	}
+}
+
+// The begin and the end of quiet hours are told once, however many instances tick; removing the setting ends them too.
+func TestQuietHoursAreToldOnce(t *testing.T) {
+	var lines bytes.Buffer
+	w := newWorld(t, func(w *world) { w.limits.Quiet, w.logged = daily(2, 0, 4), &lines })
+	w.small()
+	w.start(engine.Overrides{})
+	second := w.instance(&tap{})
+	told := func() (events []string) {
+		for line := range strings.Lines(lines.String()) {
+			var record struct{ Event, Run, Until string }
+			w.must(json.Unmarshal([]byte(line), &record))
+			if strings.HasPrefix(record.Event, "QuietHours") && record.Run == w.status().RunID {
+				events = append(events, strings.TrimSpace(record.Event+" "+record.Until))
+			}
+		}
+		return events
+	}
+	hours := func(n int) {
+		for range n * 60 {
+			w.step(time.Minute)
+			w.must(second.Tick(t.Context()))
+		}
+	}
+	hours(5)
+	want := []string{"QuietHoursBegan 2024-03-01T04:00:00Z", "QuietHoursEnded"}
+	if got := told(); !slices.Equal(got, want) {
+		t.Errorf("events of one night: got %q, want %q", got, want)
+	}
+	hours(22) // into the next one, in which the setting is removed
+	w.limits.Quiet = nil
+	w.engine, second = w.instance(w.tap), w.instance(&tap{})
+	hours(1)
+	want = append(want, "QuietHoursBegan 2024-03-02T04:00:00Z", "QuietHoursEnded")
+	if got := told(); !slices.Equal(got, want) {
+		t.Errorf("events after the setting was removed: got %q, want %q", got, want)
+	}
+}
+
+// A step of the run that makes a server work waits for the opening, and so does all that waits for the step.
+func TestStepsWaitInQuietHours(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.settings.Mode, w.limits.SearchParameters, w.limits.Quiet = migration.Once, true, daily(0, 0, 3)
+	})
+	w.small()
+	w.start(engine.Overrides{})
+	errands := func() int {
+		list, err := w.ledger.Errands(t.Context(), w.status().RunID)
+		w.must(err)
+		return len(list)
+	}
+	w.wait(2 * time.Hour)
+	if n := errands(); n != 0 {
+		t.Errorf("steps begun in quiet hours: got %d, want none", n)
+	}
+	w.wait(61 * time.Minute)
+	if n := errands(); n == 0 {
+		t.Error("steps begun in the minute after the opening: got none")
 	}
 }
 

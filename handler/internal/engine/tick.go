@@ -28,6 +28,9 @@ func (e *Engine) Tick(ctx context.Context) error {
 			return fmt.Errorf("report changed settings: %w", err)
 		}
 	}
+	if run, v, err = e.noteQuiet(ctx, run, v); err != nil {
+		return err
+	}
 	unfinished, err := e.ledger.Unfinished(ctx, run.ID)
 	if err != nil {
 		return fmt.Errorf("list unfinished chunks: %w", err)

@@ -94,6 +94,7 @@ type world struct {
 	generation          fhirsim.Generation
 	fronts              []*httptest.Server
 	requests            func(line string) // sees each request before a server does; nil: nobody looks
+	logged              io.Writer         // lines of the engines; nil: shown with -v, else dropped
 	sourceOptions       func(*fhirsim.Options)
 	destinationOptions  func(*fhirsim.Options)
 }
@@ -183,6 +184,9 @@ func (w *world) instance(t *tap) *engine.Engine {
 }
 
 func (w *world) log() io.Writer {
+	if w.logged != nil {
+		return w.logged
+	}
 	if testing.Verbose() {
 		return w.t.Output()
 	}

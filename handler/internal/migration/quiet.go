@@ -55,6 +55,18 @@ func (q QuietHours) Opens() bool {
 	return true
 }
 
+// Hushed reports whether a step must wait for the opening: one that makes a server work. The step that starts a reindex
+// is the destination's, and may go on where imports may.
+func (l Limits) Hushed(kind ErrandKind, now time.Time) bool {
+	switch kind {
+	case ParametersErrand:
+		return l.Quiet.Quiet(now)
+	case ReindexErrand:
+		return l.Quiet.Quiet(now) && !l.QuietImports
+	}
+	return false
+}
+
 // left is how long the window goes on by the wall clock; zero: it is not quiet at t.
 func (w QuietWindow) left(t time.Time) time.Duration {
 	local := t.In(w.Zone)

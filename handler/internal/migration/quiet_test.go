@@ -163,6 +163,21 @@ func TestOpeningIsTheFirstOpenInstant(t *testing.T) {
 	}
 }
 
+// Steps that make a server work wait in quiet hours; checks ask counts, as planning does.
+func TestHushed(t *testing.T) {
+	l := Limits{Quiet: QuietHours{everyDay(clock(8, 0), clock(17, 0), time.UTC)}}
+	quiet, open := utc("2024-01-02 12:00"), utc("2024-01-02 18:00")
+	for _, kind := range ErrandKinds() {
+		works := kind == ParametersErrand || kind == ReindexErrand
+		if l.Hushed(kind, open) || l.Hushed(kind, quiet) != works {
+			t.Errorf("%s: hushed when open %t, when quiet %t; want false, %t", kind, l.Hushed(kind, open), l.Hushed(kind, quiet), works)
+		}
+	}
+	if l.QuietImports = true; l.Hushed(ReindexErrand, quiet) || !l.Hushed(ParametersErrand, quiet) {
+		t.Error("where imports go on the destination may reindex, and the source's search parameters wait")
+	}
+}
+
 // Settings that never leave an opening are told from those that do, in whichever season.
 func TestQuietHoursThatNeverOpen(t *testing.T) {
 	london := zone(t, "Europe/London")

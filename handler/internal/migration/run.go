@@ -91,6 +91,7 @@ type Run struct {
 	SourceKind        SourceKind // found by the first round; empty: not known yet
 	ETags             ETagForm   // that the destination takes, learned from imports that end well; empty: not known, quoted
 	AnonymizationETag string     // of the configuration when the run was started; every export is asked to use this one
+	Quiet             bool       // as the last tick found it, so that each change is told once
 	ExportOnly        bool       // the source turned out to be deprecated (contract 0.4)
 	Errand            string     // id of the step under way; empty: none
 	Errands           int        // steps begun so far; numbers the next
