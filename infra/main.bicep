@@ -617,6 +617,7 @@ module diagnostics 'modules/diagnostics.bicep' = {
   name: 'diagnostics'
   params: {
     appName: functionApp.outputs.name
+    ofApp: plan != 'flex'
     // An account of another group has its own owner, who decides on its logs.
     accountNames: empty(stagingAccountId) ? [hostAccountName, newStagingName] : [hostAccountName]
     workspaceId: monitoring.outputs.workspaceId

@@ -4,6 +4,9 @@
 @description('name of the function app')
 param appName string
 
+@description('send the app\'s own logs too; Flex Consumption has no diagnostic settings, and Application Insights gets the same lines')
+param ofApp bool
+
 @description('names of the storage accounts of this group to watch')
 param accountNames array
 
@@ -14,7 +17,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' existing = {
   name: appName
 }
 
-resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (ofApp) {
   name: 'fhirferry'
   scope: app
   properties: {

@@ -94,7 +94,6 @@ resource serverFarm 'Microsoft.Web/serverfarms@2024-04-01' = {
 
 var siteConfig = {
   minTlsVersion: '1.2'
-  ftpsState: 'Disabled'
   ipSecurityRestrictionsDefaultAction: empty(operatorAddresses) ? 'Allow' : 'Deny'
   ipSecurityRestrictions: map(range(0, length(operatorAddresses)), i => {
     name: 'operator-${i}'
@@ -111,6 +110,7 @@ var siteConfigOfPlan = {
   premium: {
     // A custom handler has no language image: the runtime is named by FUNCTIONS_WORKER_RUNTIME.
     linuxFxVersion: ''
+    ftpsState: 'Disabled'
     minimumElasticInstanceCount: minimumInstances
     functionAppScaleLimit: premiumMaximum
     // Lets the host, not the platform, look at a queue that only an identity or a private endpoint reaches.
@@ -118,6 +118,7 @@ var siteConfigOfPlan = {
   }
   dedicated: {
     linuxFxVersion: ''
+    ftpsState: 'Disabled'
     // Without it an idle app is unloaded and its timer with it.
     alwaysOn: true
   }
@@ -169,11 +170,8 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-// Publishing and FTP by password are off: func, azd and az use Entra tokens.
-resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [for channel in [
-  'scm'
-  'ftp'
-]: {
+// Publishing and FTP by password are off: func, azd and az use Entra tokens. Flex Consumption has no FTP.
+resource publishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [for channel in (flex ? ['scm'] : ['scm', 'ftp']): {
   parent: site
   name: channel
   properties: {
