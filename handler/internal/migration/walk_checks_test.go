@@ -201,8 +201,15 @@ func (p *process) checkPost(pt *part, id string) *chunkRow {
 	return row
 }
 
-// checkStart: nothing is started by a visit that began after the pause was saved, or while a chunk was Failed.
-func (p *process) checkStart(id string) {
+// checkStart: nothing is started by a visit that began after the pause was saved, or while a chunk was Failed, or that
+// lies within quiet hours by its own clock, unless they are for exports alone.
+func (p *process) checkStart(id string, kind JobKind) {
+	l := p.rules.limits
+	if opening, ok := l.Quiet.Opening(p.began.Add(p.clock().Sub(p.world.now))); kind == ExportJob || !l.QuietImports {
+		p.require(9, ok && !p.clock().Before(opening), "%s: an %s was started in quiet hours", id, kind)
+	} else if l.Quiet.Quiet(p.clock()) {
+		p.met("import in quiet hours")
+	}
 	p.require(9, p.pausedAt == 0 || p.pausedAt > p.birth, "%s: started while paused", id)
 	p.require(9, p.haltedAt == 0 || p.haltedAt > p.birth, "%s: started while halted", id)
 }
@@ -213,7 +220,7 @@ func (p *process) checkExportPost(c Chunk) {
 		return // a late visit of a run that is over
 	}
 	row := p.checkPost(pt, c.ID)
-	p.checkStart(c.ID)
+	p.checkStart(c.ID, ExportJob)
 	p.require(14, row.chunk.Export.Attempt >= c.Export.Attempt, "%s: attempt %d was not saved before its kick-off", c.ID, c.Export.Attempt)
 	key := pt.run.ID + c.ID + string(rune('0'+c.Export.Attempt))
 	p.require(14, !p.posted[key], "%s: attempt %d is posted twice", c.ID, c.Export.Attempt)
@@ -225,7 +232,7 @@ func (p *process) checkImportPost(pt *part, c Chunk, b body) {
 	name := "imports/" + b.text
 	p.require(13, pt.documents[name] != nil && c.Import.Body == name, "%s: the body was not saved before it was posted", c.ID)
 	if !pt.run.StopAsked {
-		p.checkStart(c.ID)
+		p.checkStart(c.ID, ImportJob)
 	}
 	if row.owner != p {
 		return

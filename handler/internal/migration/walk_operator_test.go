@@ -27,6 +27,7 @@ func newWorld(seed uint64) *world {
 		settle: 5 * time.Minute, interval: 15 * time.Minute, confirm: 30 * time.Second, stall: 45 * time.Minute,
 		claim: 300 * time.Second, visit: 200 * time.Second, filesPerImport: 1 + w.rng.IntN(4), exclusive: w.rng.IntN(3) == 0,
 	}
+	w.rules.limits.Quiet, w.rules.limits.QuietImports = quietHours(seed, w.now)
 	w.rules.settings = Settings{Mode: Continuous, ChunkLimit: weight * (10 + w.rng.Int64N(50)), History: true, Deleted: true}
 	if w.rng.IntN(3) == 0 {
 		w.rules.settings.Mode = Once

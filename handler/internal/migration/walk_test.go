@@ -102,6 +102,7 @@ func mustHappen() []string {
 		"same body posted again", "file vanished", "chunk split", "chunk failed", "slot taken back", "no slot",
 		"round halved a span", "count overflowed", "counts refused", "plan written twice", "many rejects",
 		"pause", "resume", "stop", "retry", "cutover", "run stopped", "run completed",
+		"import in quiet hours",
 	}
 }
 
@@ -138,6 +139,20 @@ func walk(seed uint64, trace bool, logf func(string, ...any)) (tally map[string]
 	}
 	w.checkEnd()
 	return w.tally, nil
+}
+
+// quietHours are those of every fourth schedule: a few hours around or after its begin. They come from dice of their
+// own.
+func quietHours(seed uint64, begin time.Time) (hours QuietHours, imports bool) {
+	dice := rand.New(rand.NewPCG(seed, 0x9137))
+	if dice.IntN(4) > 0 {
+		return nil, false
+	}
+	from := begin.Hour()*60 + begin.Minute() + dice.IntN(180) - 60
+	every := [7]bool{true, true, true, true, true, true, true}
+	window := QuietWindow{Days: every, Begin: (from + minutesPerDay) % minutesPerDay, Zone: time.UTC}
+	window.End = (window.Begin + 20 + dice.IntN(400)) % minutesPerDay
+	return QuietHours{window}, dice.IntN(2) == 0
 }
 
 // chance is a draw that is never lucky once the world is calm.
