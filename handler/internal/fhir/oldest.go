@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -40,41 +39,18 @@ func (c *Client) Oldest(ctx context.Context, history bool, types []string) (at t
 	return at, found, nil
 }
 
-// noProgress is how often one page may be asked for: a query that is throttled before it has found anything answers with
-// the token that it was given (contract 7.4), and a server that goes round in circles must not hold us for ever.
-const noProgress = 10
-
-func (c *Client) oldestFrom(ctx context.Context, op string, page *url.URL) (time.Time, bool, error) {
-	seen := map[string]int{}
-	for {
-		q := call{op: op, kind: counting, method: http.MethodGet, url: page, prefer: strict, limit: searchLimit}
-		a, err := c.do(ctx, q)
+func (c *Client) oldestFrom(ctx context.Context, op string, page *url.URL) (at time.Time, found bool, err error) {
+	err = c.eachPage(ctx, op, page, func(body []byte) (string, error) {
+		b, err := parseBundle(body)
 		if err != nil {
-			return time.Time{}, false, err
+			return "", err
 		}
-		if a.status != http.StatusOK {
-			return time.Time{}, false, c.failure(q, a)
+		if at, found, err = b.first(); err != nil || found {
+			return "", err
 		}
-		b, err := parseBundle(a.body)
-		if err != nil {
-			return time.Time{}, false, unbelievable(q, a, err)
-		}
-		at, found, err := b.first()
-		if err != nil {
-			return time.Time{}, false, unbelievable(q, a, err)
-		}
-		next := b.next()
-		if found || next == "" {
-			return at, found, nil
-		}
-		seen[page.String()]++
-		if page, err = c.resolve(page, next); err != nil {
-			return time.Time{}, false, unbelievable(q, a, fmt.Errorf("next page: %w", err))
-		}
-		if seen[page.String()] >= noProgress {
-			return time.Time{}, false, unbelievable(q, a, fmt.Errorf("the next page is one already seen %d times", noProgress))
-		}
-	}
+		return b.next(), nil
+	})
+	return at, found, err
 }
 
 // first returns the instant of the first match on the page. A deleted version may come without its resource.
