@@ -54,9 +54,10 @@ type Errand struct {
 	LastError string
 
 	Types  []string  // of a check: resource types; empty: those of the run
-	AsOf   time.Time // of a surface check: what was last updated before this instant
-	Sample int       // of a deep check: resources per type
+	AsOf   time.Time // of a check: what was last updated before this instant; of a step after the last import: T + 1 ms
+	Sample int       // of a deep check: resources per type and side
 	Seed   int64     // of a deep check: chooses the resources
+	Scope  Settings  // of a check: what its run moves and between which services, as frozen for the run
 
 	Job       Job      // at a server, followed by this errand
 	Pending   []Window // spans still to be counted of the question under way
@@ -66,6 +67,8 @@ type Errand struct {
 	Different int      // compared and found different
 	Unknown   int      // could not be compared
 	Verdict   Verdict  // of a check that has ended
+
+	Check CheckProgress // of a check under way
 }
 
 // ErrandID names an errand. The run's id is part of it, so that the errands of earlier runs are found. The number has no
@@ -142,27 +145,48 @@ func (r Run) NextStep(l Limits, unfinished int) (ErrandKind, bool) {
 		return ParametersErrand, true // what was changed or added meanwhile
 	case l.SearchParameters && r.ReindexedAt.IsZero():
 		return ReindexErrand, true
+	case r.VerifiedAt.IsZero():
+		return SurfaceErrand, true
 	}
 	return "", false
 }
 
+// NewStep makes the errand of a step. What comes after the last import is for this end of the run: a cutover may move it
+// while the step is under way.
+func (r Run) NewStep(kind ErrandKind, number string, now time.Time) Errand {
+	e := NewErrand(kind, r.ID, number, now)
+	e.Step, e.Scope = true, r.Settings
+	if r.Reached() {
+		e.AsOf = r.afterEnd()
+	}
+	return e
+}
+
+// ForThisEnd reports whether a step that came after the last import was for the run's end as it is now.
+func (r Run) ForThisEnd(e Errand) bool { return e.AsOf.IsZero() || e.AsOf.Equal(r.afterEnd()) }
+
+// afterEnd is the first instant after T.
+func (r Run) afterEnd() time.Time { return r.End.Add(Instant) }
+
 // StepBegun notes the step that is under way.
 func (r *Run) StepBegun(e Errand) { r.Errand, r.Errands = e.ID, r.Errands+1 }
 
-// StepEnded notes that the step under way is over: the run goes on with the next.
+// StepEnded notes that the step under way is over: the run goes on with the next. One for an end that a cutover has moved
+// since does not count.
 func (r *Run) StepEnded(e Errand, now time.Time) {
 	if r.Errand != e.ID {
 		return
 	}
 	r.Errand, r.UpdatedAt = "", now
-	switch e.Kind {
-	case ParametersErrand:
-		if r.ParametersAt.IsZero() {
-			r.ParametersAt = now
-		} else {
-			r.ParametersAgainAt = now
-		}
-	case ReindexErrand:
+	switch {
+	case e.Kind == ParametersErrand && r.ParametersAt.IsZero():
+		r.ParametersAt = now
+	case !r.ForThisEnd(e):
+	case e.Kind == ParametersErrand:
+		r.ParametersAgainAt = now
+	case e.Kind == ReindexErrand:
 		r.ReindexedAt = now
+	case e.Kind == SurfaceErrand:
+		r.VerifiedAt = now
 	}
 }

@@ -57,7 +57,7 @@ func TestSteps(t *testing.T) {
 		if !ok {
 			return
 		}
-		e := NewErrand(kind, r.ID, "1", instant())
+		e := r.NewStep(kind, "1", instant())
 		r.StepBegun(e)
 		if kind, ok := r.NextStep(l, unfinished); ok {
 			t.Fatalf("beside %s: got %s, want one step at a time", e.Kind, kind)
@@ -78,12 +78,15 @@ func TestSteps(t *testing.T) {
 	r.Paused = false
 	step(l, 0, ParametersErrand)
 	step(l, 0, ReindexErrand)
+	step(l, 0, SurfaceErrand)
 	step(l, 0, "")
 	r.CutOver(instant().Add(time.Hour), instant())
 	step(l, 0, "") // more is to be moved first
 	r.Frontier = r.End
 	step(l, 0, ParametersErrand)
 	step(l, 0, ReindexErrand)
+	step(Limits{}, 0, SurfaceErrand) // it does not depend on the parameters
+	r.VerifiedAt = time.Time{}
 	r.StopAsked = true
 	r.ReindexedAt = time.Time{}
 	step(l, 0, "")

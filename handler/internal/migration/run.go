@@ -98,6 +98,8 @@ type Run struct {
 	ParametersAt      time.Time  // when the custom search parameters had been moved; zero: not yet
 	ParametersAgainAt time.Time  // when those changed meanwhile had been moved, after the last import
 	ReindexedAt       time.Time  // when the destination had ended its $reindex
+	VerifiedAt        time.Time  // when the surface check at the end had ended
+	Earlier           []string   // ids of the runs before, newest first, at most KeptRuns
 	Rounds            int        // rounds begun so far; numbers the next
 	NextRound         time.Time  // no round earlier than this: the last one found nothing it could plan
 	EndedAt           time.Time
@@ -115,6 +117,16 @@ func NewRun(id string, s, app Settings, now time.Time) Run {
 		r.Since, r.Frontier = s.Since, s.Since
 	}
 	return r
+}
+
+// KeptRuns is how many earlier runs a run remembers.
+const KeptRuns = 20
+
+// Follow notes the run that was current before; a zero one is none.
+func (r *Run) Follow(before Run) {
+	if before.ID != "" {
+		r.Earlier = append([]string{before.ID}, before.Earlier[:min(len(before.Earlier), KeptRuns-1)]...)
+	}
 }
 
 // Ended reports whether the run is over.
@@ -245,7 +257,7 @@ func (r *Run) CutOver(now, source time.Time) {
 	}
 	r.CutOverAsked, r.End, r.UpdatedAt = true, end, now
 	r.NextRound = time.Time{}
-	r.ParametersAgainAt, r.ReindexedAt = time.Time{}, time.Time{} // more is to come
+	r.ParametersAgainAt, r.ReindexedAt, r.VerifiedAt = time.Time{}, time.Time{}, time.Time{} // more is to come
 }
 
 // Stop asks for the end of the run. What is migrated is fixed now, for the chunks that are cancelled afterwards are
