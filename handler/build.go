@@ -148,5 +148,6 @@ func verbs(e *engine.Engine) *server.Verbs {
 	return &server.Verbs{
 		Tick: e.Tick, Visit: e.Visit, Start: e.Start, Pause: e.Pause, Resume: e.Resume, Stop: e.Stop,
 		CutOver: e.CutOver, Retry: e.Retry, Status: e.Status, Chunks: e.Chunks, Access: e.Access,
+		StartCheck: e.StartCheck, Checks: e.Checks, Check: e.Check,
 	}
 }

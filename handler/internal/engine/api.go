@@ -23,6 +23,7 @@ const (
 	WrongState  Reason = iota + 1 // 409
 	BadValue                      // 422
 	Unavailable                   // 503
+	NotThere                      // 404
 )
 
 // Overrides are the values of a start request that replace settings for one run; nil pointers keep the setting.
@@ -53,6 +54,7 @@ type Status struct {
 	Quiet               *Quietness        // nil: there are no quiet hours
 	DeIdentification    *DeIdentification // nil: the run's exports are not de-identified
 	Totals              migration.Totals
+	Check               migration.Errand // the one at the end of the run, else its newest; zero: none
 }
 
 // SettingProblem is something wrong with one app setting.

@@ -18,6 +18,7 @@ type errandVisit struct {
 	run     migration.Run // the run it belongs to; zero for migration.Idle and for a run that is current no more
 	errand  migration.Errand
 	version Version
+	found   findings // of a check, not kept yet
 }
 
 // visitErrand moves an errand one step. One that is over, waits, or is held by another visit is nothing to do.
@@ -54,6 +55,9 @@ func (v *errandVisit) step(ctx context.Context) error {
 	if v.errand.Step && v.run.StopAsked {
 		return v.stopped(ctx)
 	}
+	if v.errand.Kind.IsCheck() {
+		return v.check(ctx)
+	}
 	if v.elsewhere(v.run) && v.run.ID != "" {
 		return v.wait(ctx, 10*v.limits.Poll, "the settings name other services than the run's; set them back")
 	}
@@ -65,6 +69,10 @@ func (v *errandVisit) step(ctx context.Context) error {
 
 // stopped ends a step of a run that is stopping, so that the run can end.
 func (v *errandVisit) stopped(ctx context.Context) error {
+	if v.errand.Kind.IsCheck() {
+		v.errand.Note("the run was stopped before the check had come to its end")
+		v.errand.Verdict = migration.Unknown
+	}
 	return v.end(ctx, nil)
 }
 
@@ -141,7 +149,11 @@ func (v *errandVisit) rest(ctx context.Context, wait time.Duration, problems ...
 func (v *errandVisit) end(ctx context.Context, change func(*migration.Run), problems ...migration.Problem) error {
 	v.errand.End(v.Now())
 	if !v.errand.Step {
-		return v.save(ctx)
+		if err := v.save(ctx); err != nil {
+			return err
+		}
+		v.logEnd(ctx)
+		return nil
 	}
 	for {
 		run, rv, err := v.ledger.Current(ctx)
@@ -166,13 +178,33 @@ func (v *errandVisit) end(ctx context.Context, change func(*migration.Run), prob
 			return fmt.Errorf("end errand %s: %w", v.errand.ID, err)
 		}
 		v.reported(ctx, run.ID, problems)
-		v.log.InfoContext(ctx, "step ended", slog.String("event", "StepEnded"), "run", run.ID, "step", v.errand.ID)
+		v.logEnd(ctx)
 		run, rv, err = v.ledger.Current(ctx)
 		if err != nil || run.Ended() {
 			return err
 		}
 		return v.advance(ctx, run, rv)
 	}
+}
+
+// logEnd logs the end of an errand that is saved.
+func (v *errandVisit) logEnd(ctx context.Context) {
+	e := v.errand
+	if !e.Kind.IsCheck() {
+		v.log.InfoContext(ctx, "step ended", slog.String("event", "StepEnded"), "run", e.RunID, "step", e.ID)
+		return
+	}
+	v.log.InfoContext(ctx, "check ended", slog.String("event", "CheckEnded"), "run", e.RunID, "check", e.ID, "kind", e.Kind,
+		"verdict", e.Verdict, "same", e.Same, "different", e.Different, "unknown", e.Unknown)
+}
+
+// logBegin logs the beginning of an errand that is saved.
+func (e *Engine) logBegin(ctx context.Context, errand migration.Errand) {
+	if !errand.Kind.IsCheck() {
+		e.log.InfoContext(ctx, "step started", slog.String("event", "StepStarted"), "run", errand.RunID, "step", errand.ID)
+		return
+	}
+	e.log.InfoContext(ctx, "check started", slog.String("event", "CheckStarted"), "run", errand.RunID, "check", errand.ID, "kind", errand.Kind)
 }
 
 // stillMine tells which row a refused save was about: the run's, which is read again, or the errand's, which ends the
@@ -194,8 +226,7 @@ func (e *Engine) beginStep(ctx context.Context, run migration.Run, v Version, un
 	if !due || len(e.changed(run)) > 0 || e.limits.Hushed(kind, e.Now()) {
 		return run, v, nil
 	}
-	errand := migration.NewErrand(kind, run.ID, strconv.Itoa(run.Errands+1), e.Now())
-	errand.Step = true
+	errand := run.NewStep(kind, strconv.Itoa(run.Errands+1), e.Now())
 	begun := run
 	begun.StepBegun(errand)
 	err := e.ledger.OpenErrand(ctx, begun, v, errand)
@@ -203,7 +234,7 @@ func (e *Engine) beginStep(ctx context.Context, run migration.Run, v Version, un
 		return run, v, fmt.Errorf("begin step %s: %w", errand.ID, err)
 	}
 	if err == nil {
-		e.log.InfoContext(ctx, "step started", slog.String("event", "StepStarted"), "run", run.ID, "step", errand.ID)
+		e.logBegin(ctx, errand)
 		if err := e.nudge(ctx, errand.ID); err != nil {
 			return run, v, err
 		}
@@ -215,24 +246,30 @@ func (e *Engine) beginStep(ctx context.Context, run migration.Run, v Version, un
 	return run, v, nil
 }
 
-// nudgeErrands nudges the errands of a run whose own nudge must have been lost. Those of a run that is stopping are
-// nudged at once when they may be visited.
+// nudgeErrands nudges the errands whose own nudge must have been lost: those of the run, and checks that were asked for
+// before it. Those of a run that is stopping are nudged at once when they may be visited.
 func (e *Engine) nudgeErrands(ctx context.Context, run migration.Run) error {
-	runID := run.ID
-	if runID == "" {
-		runID = migration.Idle
-	}
-	errands, err := e.ledger.Errands(ctx, runID)
-	if err != nil {
-		return fmt.Errorf("list errands: %w", err)
-	}
-	for _, errand := range errands {
-		hurry := run.StopAsked && !errand.Ended() && !e.Now().Before(errand.NotBefore)
-		if hurry || errand.Overdue(e.limits.Limits, e.Now()) {
-			if err := e.nudge(ctx, errand.ID); err != nil {
-				return err
+	for _, runID := range nearby(run) {
+		errands, err := e.ledger.Errands(ctx, runID)
+		if err != nil {
+			return fmt.Errorf("list errands: %w", err)
+		}
+		for _, errand := range errands {
+			hurry := errand.Step && run.StopAsked && !errand.Ended() && !e.Now().Before(errand.NotBefore)
+			if hurry || errand.Overdue(e.limits.Limits, e.Now()) {
+				if err := e.nudge(ctx, errand.ID); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// nearby are the partitions in which an errand may still be under way: the run's, that of the run before, and Idle's.
+func nearby(run migration.Run) []string {
+	if run.ID == "" {
+		return []string{migration.Idle}
+	}
+	return append([]string{run.ID, migration.Idle}, run.Earlier[:min(len(run.Earlier), 1)]...)
 }

@@ -50,6 +50,7 @@ func (e *Engine) Start(ctx context.Context, o Overrides) (Status, error) {
 		}
 		run := migration.NewRun(e.NewID(), settings, e.settings, e.Now())
 		run.AnonymizationETag = etag
+		run.Follow(current)
 		err = e.ledger.Open(ctx, run, current.ID)
 		if errors.Is(err, migration.ErrConflict) {
 			continue // another start was faster: its run is the current one now

@@ -13,8 +13,10 @@ import (
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	run, _, err := e.ledger.Current(ctx)
 	if errors.Is(err, migration.ErrNotFound) {
-		return Status{State: migration.ShownIdle, Mode: e.settings.Mode, Source: e.settings.Source, Destination: e.settings.Destination,
-			Quiet: e.quietness()}, nil
+		s := Status{State: migration.ShownIdle, Mode: e.settings.Mode, Source: e.settings.Source, Destination: e.settings.Destination,
+			Quiet: e.quietness()}
+		s.Check, err = e.shownCheck(ctx, migration.Idle)
+		return s, err
 	}
 	if err != nil {
 		return Status{}, fmt.Errorf("read the current run: %w", err)
@@ -36,6 +38,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	}
 	if run.Settings.DeIdentified() {
 		s.DeIdentification = &DeIdentification{run.Settings.AnonymizationConfig, run.AnonymizationETag, totals.Proven}
+	}
+	if s.Check, err = e.shownCheck(ctx, run.ID); err != nil {
+		return s, err
 	}
 	for _, c := range unfinished {
 		if c.UpdatedAt.After(s.UpdatedAt) {

@@ -93,8 +93,9 @@ type world struct {
 	limits              engine.Limits
 	generation          fhirsim.Generation
 	fronts              []*httptest.Server
-	requests            func(line string) // sees each request before a server does; nil: nobody looks
-	logged              io.Writer         // lines of the engines; nil: shown with -v, else dropped
+	requests            func(line string)                             // sees each request before a server does; nil: nobody looks
+	logged              io.Writer                                     // lines of the engines; nil: shown with -v, else dropped
+	instead             func(http.ResponseWriter, *http.Request) bool // answers in a server's place when it returns true
 	sourceOptions       func(*fhirsim.Options)
 	destinationOptions  func(*fhirsim.Options)
 }
@@ -148,7 +149,9 @@ func (w *world) serve(o fhirsim.Options) (*fhirsim.Server, string) {
 		if w.requests != nil {
 			w.requests(r.Method + " " + r.URL.RequestURI())
 		}
-		s.ServeHTTP(rw, r)
+		if w.instead == nil || !w.instead(rw, r) {
+			s.ServeHTTP(rw, r)
+		}
 	}))
 	w.fronts = append(w.fronts, front)
 	return s, front.URL

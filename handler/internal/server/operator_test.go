@@ -50,13 +50,13 @@ const runningJSON = `{"state":"running","runId":"r1","mode":"continuous","source
 	`"frontier":"2024-05-01T12:00:00.000Z","end":"2024-06-01T00:00:00.000Z","sourceKind":"ahds","exportOnly":true,"planning":"counting Patient",` +
 	`"deIdentification":{"config":"rules.json","etag":"\"0x8\"","exportsProven":12},"quiet":{"now":true,"until":"2024-05-03T17:00:00.000Z"},` +
 	`"chunks":{"planned":1,"exporting":0,"exported":0,"importing":0,"imported":12,"split":0,"failed":2,"cancelled":0},` +
-	`"resources":{"exported":40,"imported":30,"rejected":4,"skipped":6},"clean":false,` +
+	`"resources":{"exported":40,"imported":30,"rejected":4,"skipped":6},"clean":false,"check":null,` +
 	`"problems":[{"chunk":"c1","detail":"newest","at":"2024-05-03T00:00:00.000Z"},{"chunk":null,"detail":"older","at":null}],"problemsTotal":9`
 
 const idleJSON = `{"state":"idle","runId":null,"mode":null,"source":null,"destination":null,"since":null,"until":null,"startedAt":null,` +
 	`"updatedAt":null,"endedAt":null,"migratedTill":null,"frontier":null,"end":null,"sourceKind":null,"exportOnly":false,"planning":null,"deIdentification":null,"quiet":null,` +
 	`"chunks":{"planned":0,"exporting":0,"exported":0,"importing":0,"imported":0,"split":0,"failed":0,"cancelled":0},` +
-	`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0},"clean":true,"problems":[],"problemsTotal":0`
+	`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0},"clean":true,"check":null,"problems":[],"problemsTotal":0`
 
 func wantJSON(t *testing.T, got reply, status int, want string) {
 	t.Helper()

@@ -50,6 +50,8 @@ func problemOf(err error) *problem {
 			return refuse(http.StatusUnprocessableEntity, "Value not accepted", "%s", refusal.Detail)
 		case engine.Unavailable:
 			return refuse(http.StatusServiceUnavailable, "Service does not answer", "%s", refusal.Detail)
+		case engine.NotThere:
+			return refuse(http.StatusNotFound, "Not found", "%s", refusal.Detail)
 		}
 	}
 	what := "The request could not be carried out: the storage of the progress tables, the queue or the documents did not do its part."
@@ -99,8 +101,8 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, refuse(http.StatusNotFound, "No such path",
-		"Nothing answers at this path. The calls are GET /api/migration, /api/migration/chunks, /api/migration/access "+
-			"and POST /api/migration/start, pause, resume, stop, cutover, retry."))
+		"Nothing answers at this path. The calls are GET /api/migration, /api/migration/chunks, /api/migration/access, "+
+			"/api/migration/checks and POST /api/migration/start, pause, resume, stop, cutover, retry, checks."))
 }
 
 // methodNotAllowed is also what chi calls for methods it does not know, on any path.

@@ -24,6 +24,10 @@ type Verbs struct {
 	Status  func(ctx context.Context) (engine.Status, error)
 	Chunks  func(ctx context.Context, q engine.ChunkQuery) (engine.ChunkPage, error)
 	Access  func(ctx context.Context) []engine.Check
+
+	StartCheck func(ctx context.Context, o engine.CheckOrder) (engine.CheckResult, error)
+	Checks     func(ctx context.Context) ([]engine.CheckResult, error)
+	Check      func(ctx context.Context, id string) (engine.CheckResult, error)
 }
 
 // Options are what New needs.
@@ -65,6 +69,9 @@ func New(o Options) http.Handler {
 	r.Get("/api/migration/", s.answer(s.status))
 	r.Get("/api/migration/chunks", s.answer(s.chunks))
 	r.Get("/api/migration/access", s.answer(s.access))
+	r.Get("/api/migration/checks", s.answer(s.checks))
+	r.Get("/api/migration/checks/{id}", s.answer(s.check))
+	r.Post("/api/migration/checks", s.startCheck)
 	r.Post("/api/migration/start", s.answer(s.start))
 	r.Post("/api/migration/retry", s.answer(s.retry))
 	r.Post("/api/migration/pause", s.verb(func(v *Verbs) verb { return v.Pause }))

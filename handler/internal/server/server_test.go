@@ -56,6 +56,7 @@ type result struct {
 	reopened int
 	page     engine.ChunkPage
 	checks   []engine.Check
+	check    engine.CheckResult
 	err      error
 	panics   any
 }
@@ -92,6 +93,16 @@ func open(t *testing.T, res result, change ...func(*Options)) *site {
 				return res.page, called("chunks %+v", q)
 			},
 			Access: func(context.Context) []engine.Check { _ = called("access"); return res.checks },
+			StartCheck: func(_ context.Context, o engine.CheckOrder) (engine.CheckResult, error) {
+				shown, _ := json.Marshal(o)
+				return res.check, called("check %s", shown)
+			},
+			Checks: func(context.Context) ([]engine.CheckResult, error) {
+				return []engine.CheckResult{res.check}, called("checks")
+			},
+			Check: func(_ context.Context, id string) (engine.CheckResult, error) {
+				return res.check, called("check %s", id)
+			},
 		},
 	}
 	for _, c := range change {
@@ -222,7 +233,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 // TestEveryRouteIsKnown keeps the surface as small as the contract draws it.
 func TestEveryRouteIsKnown(t *testing.T) {
 	want := []string{
-		"GET /", "GET /api/migration", "GET /api/migration/", "GET /api/migration/access", "GET /api/migration/chunks",
+		"GET /", "GET /api/migration", "GET /api/migration/", "GET /api/migration/access", "GET /api/migration/checks",
+		"GET /api/migration/checks/{id}", "GET /api/migration/chunks", "POST /api/migration/checks",
 		"POST /api/migration/cutover", "POST /api/migration/pause", "POST /api/migration/resume", "POST /api/migration/retry",
 		"POST /api/migration/start", "POST /api/migration/stop", "POST /tick", "POST /visit",
 	}

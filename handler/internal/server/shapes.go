@@ -52,6 +52,7 @@ type statusJSON struct {
 	Chunks           countsJSON            `json:"chunks"`
 	Resources        tallyJSON             `json:"resources"`
 	Clean            bool                  `json:"clean"`
+	Check            *shownCheckJSON       `json:"check"`
 	Problems         []problemJSON         `json:"problems"`
 	ProblemsTotal    int                   `json:"problemsTotal"`
 	Reopened         *int                  `json:"reopened,omitempty"` // of a retry
@@ -123,7 +124,7 @@ func showStatus(st engine.Status, first []migration.Problem) statusJSON {
 		StartedAt: instant(st.StartedAt), UpdatedAt: instant(st.UpdatedAt), EndedAt: instant(st.EndedAt),
 		MigratedTill: instant(st.MigratedTill), Frontier: instant(st.Frontier), End: instant(st.End),
 		SourceKind: text(st.SourceKind), ExportOnly: st.ExportOnly, Planning: text(st.Planning), Quiet: showQuiet(st.Quiet), DeIdentification: showDeIdentification(st.DeIdentification),
-		Chunks: countsJSON(st.Totals.Chunks), Resources: tallyJSON(st.Totals.Resources), Clean: st.Totals.Clean(),
+		Chunks: countsJSON(st.Totals.Chunks), Resources: tallyJSON(st.Totals.Resources), Clean: st.Totals.Clean(), Check: showCheckOf(st.Check),
 		Problems: []problemJSON{}, ProblemsTotal: len(first) + max(st.Totals.Reported, len(st.Totals.Problems)),
 	}
 	for _, p := range append(first, st.Totals.Problems...) {
