@@ -93,6 +93,7 @@ type world struct {
 	limits              engine.Limits
 	generation          fhirsim.Generation
 	fronts              []*httptest.Server
+	hears               slog.Handler                                  // gets the records of engines; nil: logged does
 	requests            func(line string)                             // sees each request before a server does; nil: nobody looks
 	logged              io.Writer                                     // lines of the engines; nil: shown with -v, else dropped
 	instead             func(http.ResponseWriter, *http.Request) bool // answers in a server's place when it returns true
@@ -181,19 +182,21 @@ func (w *world) instance(t *tap) *engine.Engine {
 		clients[i] = c
 	}
 	e := engine.New(clients[0], clients[1], tappedLedger{w.ledger, t}, tappedQueue{w.queue, t},
-		blobs{w.blobs.MemoryBlobs, w.settings.Container}, slog.New(slog.NewJSONHandler(w.log(), nil)), w.settings, w.limits)
+		blobs{w.blobs.MemoryBlobs, w.settings.Container}, slog.New(w.log()), w.settings, w.limits)
 	e.Now = w.Now
 	return e
 }
 
-func (w *world) log() io.Writer {
-	if w.logged != nil {
-		return w.logged
+func (w *world) log() slog.Handler {
+	switch {
+	case w.hears != nil:
+		return w.hears
+	case w.logged != nil:
+		return slog.NewJSONHandler(w.logged, nil)
+	case testing.Verbose():
+		return slog.NewJSONHandler(w.t.Output(), nil)
 	}
-	if testing.Verbose() {
-		return w.t.Output()
-	}
-	return io.Discard
+	return slog.NewJSONHandler(io.Discard, nil)
 }
 
 // step lets d pass, delivers what is due and ticks once a minute.
