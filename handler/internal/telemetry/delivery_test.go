@@ -112,6 +112,7 @@ func TestConnectionRefused(t *testing.T) {
 
 // The items that the service could not take for now, and only those, are sent again.
 func TestPartialSuccess(t *testing.T) {
+	t.Parallel() // with the others that wait: the second try is made after half of the time
 	e := newEndpoint(t, func(w http.ResponseWriter, r *http.Request, nth, items int) {
 		if nth > 1 {
 			accept(w, r, nth, items)
@@ -126,7 +127,7 @@ func TestPartialSuccess(t *testing.T) {
 	for _, name := range []string{"A", "B", "C", "D"} {
 		log.Info("x", slog.String("event", name))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
 	if err := h.Close(ctx); err != nil {
 		t.Fatal(err)
