@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"strings"
@@ -189,7 +188,7 @@ func TestCleanIsShort(t *testing.T) {
 	if len(long) > textLimit+len("…") || !strings.HasSuffix(long, "é…") {
 		t.Errorf("got %d bytes that end in %q, want at most %d and no half letter", len(long), long[len(long)-8:], textLimit)
 	}
-	if got := clean(fmt.Sprint("a chunk 2024-05-01T00:00:00.000Z_x: is it there?")); got != "a chunk 2024-05-01T00:00:00.000Z_x: is it there?" {
+	if got := clean("a chunk 2024-05-01T00:00:00.000Z_x: is it there?"); got != "a chunk 2024-05-01T00:00:00.000Z_x: is it there?" {
 		t.Errorf("got %q, want it unchanged", got)
 	}
 }
