@@ -115,7 +115,15 @@ func TestChecksOfADeprecatedSource(t *testing.T) {
 	if n, _, known := row.Answer(migration.AtDestination, migration.VersionsBefore); !known || n.Count != 14 {
 		t.Errorf("the destination's versions: got %+v, want 14", row)
 	}
-	c := w.checked(deep(3, 1))
+	// A check that learns of it by itself.
+	w = moved(t)
+	w.source.Faults().Deprecate()
+	c := w.checked(surface())
+	w.wantVerdict(c, migration.Unknown)
+	if row := w.countRow(c, "Patient"); !strings.Contains(row.Reason, "the source is deprecated") {
+		t.Errorf("row: got %+v, want the reason", row)
+	}
+	c = w.checked(deep(3, 1))
 	w.wantVerdict(c, migration.Unknown)
 	if len(c.Errand.Check.Notes) != 1 || !strings.Contains(c.Errand.Check.Notes[0], "the source is deprecated") {
 		t.Errorf("notes: got %q, want the reason once", c.Errand.Check.Notes)
@@ -258,7 +266,11 @@ func TestChecksAreKept(t *testing.T) {
 	if diff := cmp.Diff([]string{"surface false", "surface true", "surface true", "access false", "surface false"}, kinds); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
-	w.wantVerdict(w.ended(mine), migration.Equal)
+	last := w.ended(mine)
+	w.wantVerdict(last, migration.Equal)
+	if s := w.status(); !last.Errand.AsOf.Equal(s.End.Add(time.Millisecond)) {
+		t.Errorf("after the end of a run: as of %s, want T %s and a millisecond", last.Errand.AsOf, s.End)
+	}
 	for _, id := range []string{"", "nothing", "surface-idle-1", "parameters-idle-1", "../x"} {
 		var refusal *engine.Refusal
 		if _, err := w.viewer.Check(t.Context(), id); !errors.As(err, &refusal) || refusal.Reason != engine.NotThere {
@@ -342,8 +354,8 @@ func TestVerbsDuringTheFinalCheck(t *testing.T) {
 		w := begin(t)
 		w.stop()
 		s := w.untilState(30*time.Minute, migration.ShownStopped)
-		if s.Check.Verdict != migration.Unknown || !s.Check.Ended() {
-			t.Errorf("check: got %+v, want it ended, unknown", s.Check)
+		if notes := s.Check.Check.Notes; s.Check.Verdict != migration.Unknown || !s.Check.Ended() || len(notes) != 1 {
+			t.Errorf("check: got %+v, want it ended, unknown, and why", s.Check)
 		}
 	})
 	t.Run("cutover", func(t *testing.T) {
@@ -358,6 +370,9 @@ func TestVerbsDuringTheFinalCheck(t *testing.T) {
 		w.must(err)
 		if len(list) != 2 || !list[0].Errand.AsOf.Equal(s.End.Add(time.Millisecond)) || list[0].Errand.Verdict != migration.Equal {
 			t.Errorf("checks: got %+v, want a second one for the new end, equal", list)
+		}
+		if old := list[len(list)-1].Errand; old.Verdict != migration.Unknown || old.Done == old.Total {
+			t.Errorf("the check for the end before: got %+v, want it given up", old)
 		}
 		if !s.Totals.Clean() {
 			t.Errorf("not clean: %s", w.tell(s))

@@ -139,6 +139,33 @@ func (l tappedLedger) Report(ctx context.Context, run string, ps ...migration.Pr
 	return l.pass("Report", func() error { return l.Ledger.Report(ctx, run, ps...) })
 }
 
+func (l tappedLedger) AddErrand(ctx context.Context, e migration.Errand) error {
+	return l.pass("AddErrand", func() error { return l.Ledger.AddErrand(ctx, e) })
+}
+
+func (l tappedLedger) OpenErrand(ctx context.Context, run migration.Run, v migration.Version, e migration.Errand) error {
+	return l.pass("OpenErrand "+string(e.Kind), func() error { return l.Ledger.OpenErrand(ctx, run, v, e) })
+}
+
+func (l tappedLedger) Errand(ctx context.Context, run, id string) (e migration.Errand, v migration.Version, err error) {
+	err = l.pass("Errand", func() (x error) { e, v, x = l.Ledger.Errand(ctx, run, id); return })
+	return
+}
+
+func (l tappedLedger) Errands(ctx context.Context, run string) (es []migration.Errand, err error) {
+	err = l.pass("Errands", func() (x error) { es, x = l.Ledger.Errands(ctx, run); return })
+	return
+}
+
+func (l tappedLedger) SaveErrand(ctx context.Context, e migration.Errand, v migration.Version, ps ...migration.Problem) (n migration.Version, err error) {
+	err = l.pass("SaveErrand", func() (x error) { n, x = l.Ledger.SaveErrand(ctx, e, v, ps...); return })
+	return
+}
+
+func (l tappedLedger) CloseErrand(ctx context.Context, run migration.Run, v migration.Version, e migration.Errand, ev migration.Version, ps ...migration.Problem) error {
+	return l.pass("CloseErrand", func() error { return l.Ledger.CloseErrand(ctx, run, v, e, ev, ps...) })
+}
+
 func (l tappedLedger) PutDocument(ctx context.Context, run, name string, content []byte) (kept []byte, err error) {
 	err = l.pass("PutDocument", func() (e error) {
 		if kept, e = l.Ledger.PutDocument(ctx, run, name, content); e == nil {
