@@ -18,6 +18,9 @@ const (
 	importKickOff
 	exportPoll
 	importPoll
+	reindexPoll
+	reading  // of search parameters and what is known of them
+	changing // of search parameters, and their reindex
 )
 
 func (k kind) kickOff() bool { return k == exportKickOff || k == importKickOff }
@@ -147,11 +150,20 @@ func (e *Error) TooLarge() bool {
 
 // Gone reports that the server does not know the job any more.
 func (e *Error) Gone() bool {
-	return e.kind.poll() && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) && !e.deprecated && !e.JobFailed()
+	return (e.kind.poll() || e.kind == reindexPoll) && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) && !e.deprecated && !e.JobFailed()
 }
 
 // Deprecated reports that the service only serves exports now (contract 0.4).
 func (e *Error) Deprecated() bool { return e.Status == http.StatusGone && e.deprecated }
+
+// Unacceptable reports that a write was refused for what it holds: in a batch, one of its entries may be to blame.
+func (e *Error) Unacceptable() bool {
+	return e.kind == changing && (e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge ||
+		e.Status == http.StatusUnprocessableEntity)
+}
+
+// Changing reports that search parameters cannot be changed while a reindex is active (contract 8.2).
+func (e *Error) Changing() bool { return e.kind == changing && e.Status == http.StatusConflict }
 
 // Locked reports that the destination is in initial import mode (contract 4.6).
 func (e *Error) Locked() bool { return e.Status == http.StatusLocked }

@@ -35,7 +35,9 @@ func (e *Error) role() string {
 		return "grant the identity the role FHIR Data Exporter on the source"
 	case importKickOff, importPoll:
 		return "grant the identity the role FHIR Data Importer on the destination"
-	case counting:
+	case changing, reindexPoll:
+		return "grant the identity the role FHIR Data Writer, or FHIR Data Contributor, on the destination"
+	case counting, reading:
 		return "grant the identity the role FHIR Data Reader on the service"
 	}
 	return "grant the identity a role on the FHIR service that permits this"

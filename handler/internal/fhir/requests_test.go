@@ -22,7 +22,28 @@ func TestRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	definition := SearchParameter{ID: "color", Content: []byte(`{"resourceType":"SearchParameter","id":"color","status":"draft"}`)}
 	cases := map[string]func(context.Context, *Client) error{
+		"parameters-first": func(ctx context.Context, c *Client) error { _, _, err := c.SearchParameters(ctx, ""); return err },
+		"parameters-next": func(ctx context.Context, c *Client) error {
+			_, _, err := c.SearchParameters(ctx, c.BaseURL()+"/SearchParameter?_count=1000&ct=abc")
+			return err
+		},
+		"parameters-write": func(ctx context.Context, c *Client) error {
+			_, err := c.PutSearchParameters(ctx, []SearchParameter{definition, definition})
+			return err
+		},
+		"parameters-status": func(ctx context.Context, c *Client) error { _, err := c.EnabledParameters(ctx); return err },
+		"definitions":       func(ctx context.Context, c *Client) error { _, err := c.Definitions(ctx); return err },
+		"reindex":           func(ctx context.Context, c *Client) error { _, err := c.StartReindex(ctx); return err },
+		"reindex-active":    func(ctx context.Context, c *Client) error { _, err := c.ActiveReindex(ctx); return err },
+		"reindex-status": func(ctx context.Context, c *Client) error {
+			_, err := c.ReindexStatus(ctx, c.BaseURL()+"/_operations/reindex/812")
+			return err
+		},
+		"reindex-cancel": func(ctx context.Context, c *Client) error {
+			return c.CancelReindex(ctx, c.BaseURL()+"/_operations/reindex/812")
+		},
 		"capabilities": func(ctx context.Context, c *Client) error { _, err := c.Capabilities(ctx); return err },
 		"count-current": func(ctx context.Context, c *Client) error {
 			_, err := c.Count(ctx, CountQuery{Types: []string{"Patient", "Observation"}, Since: since, Before: till})
