@@ -87,7 +87,7 @@ func (c config) limits() engine.Limits {
 	return engine.Limits{
 		Limits: migration.Limits{
 			MaxExports: c.maxExports, MaxImports: c.maxImports, MaxFailures: c.maxFailures,
-			Confirmations: c.confirmations, Poll: c.poll, Quiet: c.quietHours, QuietImports: c.quietImports,
+			Confirmations: c.confirmations, Poll: c.poll, SearchParameters: c.searchParameters, Quiet: c.quietHours, QuietImports: c.quietImports,
 		},
 		FilesPerImport: c.filesPerImport, MaxCount: c.maxCount, Parallel: c.parallel, Settle: c.settle, Interval: c.interval,
 		ConfirmInterval: c.confirmInterval, Stall: c.stall, RequestTimeout: c.requestTimeout,
@@ -147,7 +147,7 @@ func blobService(connection secret, endpoint string, token azcore.TokenCredentia
 func verbs(e *engine.Engine) *server.Verbs {
 	return &server.Verbs{
 		Tick: e.Tick, Visit: e.Visit, Start: e.Start, Pause: e.Pause, Resume: e.Resume, Stop: e.Stop,
-		CutOver: e.CutOver, Retry: e.Retry, Status: e.Status, Chunks: e.Chunks, Record: e.Record, Rejects: e.Rejects,
-		Access: e.Access, StartCheck: e.StartCheck, Checks: e.Checks, Check: e.Check,
+		CutOver: e.CutOver, Retry: e.Retry, Status: e.Status, Chunks: e.Chunks, Access: e.Access,
+		StartCheck: e.StartCheck, Checks: e.Checks, Check: e.Check,
 	}
 }

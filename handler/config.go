@@ -38,6 +38,7 @@ type config struct {
 	chunkLimit   int64
 
 	history, deleted, parallel             bool
+	searchParameters                       bool
 	maxCount                               int
 	anonymizationConfig, anonymizationETag string
 
@@ -101,6 +102,7 @@ func readConfig(getenv func(string) string) config {
 		chunkLimit:          r.integer("FERRY_CHUNK_LIMIT", 1, mostChunkResource),
 		history:             r.boolean("FERRY_HISTORY"),
 		deleted:             r.boolean("FERRY_DELETED"),
+		searchParameters:    r.boolean("FERRY_SEARCH_PARAMETERS"),
 		parallel:            r.boolean("FERRY_PARALLEL"),
 		maxCount:            int(r.integer("FERRY_MAX_COUNT", 0, mostCount)),
 		anonymizationConfig: r.blobName("FERRY_ANONYMIZATION_CONFIG"),

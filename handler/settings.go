@@ -58,6 +58,7 @@ func settingsTable() []setting {
 		{"FERRY_CHUNK_LIMIT", "5000000", "", "most resources in one chunk; a window that holds more is cut, types with fewer share a chunk"},
 		{"FERRY_HISTORY", "true", "", "also move earlier versions"},
 		{"FERRY_DELETED", "true", "", "also move soft deletes"},
+		{"FERRY_SEARCH_PARAMETERS", "true", "", "also move custom search parameters, of every type, before the first resources and those changed since at the end, and then reindex the destination. A change takes effect at once"},
 		{"FERRY_PARALLEL", "true", "", "`_isParallel` on exports of every type"},
 		{"FERRY_MAX_COUNT", "0", "", "`_maxCount` on exports, up to 10000; 0: not sent"},
 		{"FERRY_ANONYMIZATION_CONFIG", "", "", "de-identified export: name of the configuration's blob in the container `anonymization` of the staging account; needs `FERRY_PARALLEL`. Nothing is started without it, and nothing imported from an export that does not prove to have used it"},

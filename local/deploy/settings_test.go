@@ -106,14 +106,11 @@ func TestSettingsAreParameters(t *testing.T) {
 		}
 	}
 	for name := range passed {
-		if !known[name] && name != coming {
+		if !known[name] {
 			t.Errorf("%s is set on the app and no setting of the handler", name)
 		}
 	}
 }
-
-// coming is a setting of the operator contract that the templates know whether or not the handler reads it yet.
-const coming = "FERRY_SEARCH_PARAMETERS"
 
 var assignment = regexp.MustCompile(`(?m)^  ([A-Za-z_]+): (.+)$`)
 

@@ -29,6 +29,7 @@ func (e *Engine) Access(ctx context.Context) []Check {
 		{"source export", a.export},
 		{"destination import", a.importing},
 		{"destination content", a.content},
+		{"search parameters", a.parameters},
 		{"staging container", a.storage("create, write and delete in the staging container",
 			"give the app the role Storage Blob Data Contributor on the account of FERRY_STAGING_URL", e.staging.Prepare, e.staging.Probe)},
 		{"tables and documents", a.storage("reach the tables and the container of documents",

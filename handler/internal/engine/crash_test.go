@@ -169,3 +169,43 @@ func TestDeathDuringStop(t *testing.T) {
 		})
 	}
 }
+
+// A process that dies at any call of a run with search parameters loses none of them, and the reindex is followed to its
+// end: by another instance, which writes and asks again what it cannot know.
+func TestDeathWithSearchParameters(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for part := range 2 {
+			t.Run(fmt.Sprintf("after=%t %d", after, part), func(t *testing.T) {
+				t.Parallel()
+				for n := part + 1; parametersDeathAt(t, n, after); n += 2 {
+				}
+			})
+		}
+	}
+}
+
+func parametersDeathAt(t *testing.T, n int, after bool) (died bool) {
+	t.Helper()
+	w := newWorld(t, brief, withParameters, func(w *world) { w.settings.Types = []string{"Patient"} })
+	defer w.close()
+	w.define(w.source, "works", "works")
+	w.define(w.source, "bad", "gender")
+	w.pass(time.Minute)
+	dead := w.mortal(dying(n, after))
+	s := w.untilState(6*time.Hour, migration.ShownCompleted)
+	if got := definitions(w.destination); len(got) != 1 || got["works"] == "" {
+		t.Errorf("the destination has %v", got)
+	}
+	if w.search("works=true") != 0 {
+		t.Error("what was moved cannot be searched by")
+	}
+	p := s.SearchParameters
+	if p.Found != 2 || p.Failed != 1 || p.Written < 1 || s.Reindex.State != engine.StepState(migration.ReindexCompleted) {
+		t.Errorf("got %+v, %+v", p, s.Reindex)
+	}
+	w.wantProblem(s, "http://example.org/bad (gender on Patient) was not moved")
+	if t.Failed() {
+		t.Fatalf("death at call %d, after=%t: %s", n, after, w.tell(s))
+	}
+	return *dead
+}

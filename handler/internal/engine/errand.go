@@ -41,7 +41,11 @@ func (e *Engine) visitErrand(ctx context.Context, runID, id string) error {
 	if v.errand.Step && (v.run.ID == "" || v.run.Ended()) {
 		return nil
 	}
-	if err := v.errand.Claim(e.Now(), e.Now().Add(e.claimTime())); err != nil {
+	claim := v.errand.Claim
+	if v.errand.Step && v.run.StopAsked {
+		claim = v.errand.ClaimToCancel
+	}
+	if err := claim(e.Now(), e.Now().Add(e.claimTime())); err != nil {
 		return nil
 	}
 	if err := v.save(ctx); err != nil {
@@ -53,7 +57,7 @@ func (e *Engine) visitErrand(ctx context.Context, runID, id string) error {
 // step does what the errand is for, until it is over, must wait, or the visit's time is up.
 func (v *errandVisit) step(ctx context.Context) error {
 	if v.errand.Step && v.run.StopAsked {
-		return v.stopped(ctx)
+		return v.leaveOff(ctx)
 	}
 	if v.errand.Kind.IsCheck() {
 		return v.check(ctx)
@@ -62,18 +66,11 @@ func (v *errandVisit) step(ctx context.Context) error {
 		return v.wait(ctx, 10*v.limits.Poll, "the settings name other services than the run's; set them back")
 	}
 	switch v.errand.Kind {
+	case migration.ParametersErrand, migration.ReindexErrand:
+		return v.aboutParameters(ctx)
 	default:
 		return v.end(ctx, nil, migration.Problem{At: v.Now(), Doubt: true, Detail: fmt.Sprintf("errand %s: this version of the app does not know what to do", v.errand.ID)})
 	}
-}
-
-// stopped ends a step of a run that is stopping, so that the run can end.
-func (v *errandVisit) stopped(ctx context.Context) error {
-	if v.errand.Kind.IsCheck() {
-		v.errand.Note("the run was stopped before the check had come to its end")
-		v.errand.Verdict = migration.Unknown
-	}
-	return v.end(ctx, nil)
 }
 
 func (v *errandVisit) save(ctx context.Context, problems ...migration.Problem) error {
@@ -178,6 +175,7 @@ func (v *errandVisit) end(ctx context.Context, change func(*migration.Run), prob
 			return fmt.Errorf("end errand %s: %w", v.errand.ID, err)
 		}
 		v.reported(ctx, run.ID, problems)
+		v.tellStep(ctx, run)
 		v.logEnd(ctx)
 		run, rv, err = v.ledger.Current(ctx)
 		if err != nil || run.Ended() {
@@ -255,7 +253,7 @@ func (e *Engine) nudgeErrands(ctx context.Context, run migration.Run) error {
 			return fmt.Errorf("list errands: %w", err)
 		}
 		for _, errand := range errands {
-			hurry := errand.Step && run.StopAsked && !errand.Ended() && !e.Now().Before(errand.NotBefore)
+			hurry := errand.Step && run.StopAsked && errand.Cancellable(e.Now())
 			if hurry || errand.Overdue(e.limits.Limits, e.Now()) {
 				if err := e.nudge(ctx, errand.ID); err != nil {
 					return err

@@ -25,13 +25,11 @@ type stagedFile struct {
 // stagedFiles are the files of a manifest to import, in the order in which they are. An output URL outside our staging
 // container is refused (invariant 16).
 func stagedFiles(m fhir.Manifest, staging Staging) ([]stagedFile, error) {
-	prefix := strings.TrimSuffix(staging.Endpoint(), "/") + "/" + staging.Container() + "/"
 	var files []stagedFile
 	for _, f := range m.Output {
-		name, ok := strings.CutPrefix(f.URL, prefix)
-		if !ok || name == "" || strings.ContainsAny(name, "?#") || strings.Contains(name, "..") {
-			return nil, fmt.Errorf("the export's manifest names a file outside the staging container %s: the source must "+
-				"export to the storage account of FERRY_STAGING_URL", prefix)
+		name, err := stagedName(f.URL, staging)
+		if err != nil {
+			return nil, err
 		}
 		if f.Type != searchParameter {
 			files = append(files, stagedFile{f, name})
@@ -39,6 +37,17 @@ func stagedFiles(m fhir.Manifest, staging Staging) ([]stagedFile, error) {
 	}
 	slices.SortFunc(files, func(a, b stagedFile) int { return strings.Compare(a.URL, b.URL) })
 	return files, nil
+}
+
+// stagedName is the name, within the staging container, of a file that a manifest names.
+func stagedName(url string, staging Staging) (string, error) {
+	prefix := strings.TrimSuffix(staging.Endpoint(), "/") + "/" + staging.Container() + "/"
+	name, ok := strings.CutPrefix(url, prefix)
+	if !ok || name == "" || strings.ContainsAny(name, "?#") || strings.Contains(name, "..") {
+		return "", fmt.Errorf("the export's manifest names a file outside the staging container %s: the source must "+
+			"export to the storage account of FERRY_STAGING_URL", prefix)
+	}
+	return name, nil
 }
 
 // believed reads the manifest that the chunk believes.

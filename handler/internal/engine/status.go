@@ -39,6 +39,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if run.Settings.DeIdentified() {
 		s.DeIdentification = &DeIdentification{run.Settings.AnonymizationConfig, run.AnonymizationETag, totals.Proven}
 	}
+	if err := e.stepStatus(ctx, run, &s); err != nil {
+		return s, err
+	}
 	if s.Check, err = e.shownCheck(ctx, run.ID); err != nil {
 		return s, err
 	}

@@ -16,7 +16,7 @@ func (v *visit) tell(ctx context.Context, before migration.Chunk, from migration
 	c := v.chunk
 	v.log.InfoContext(ctx, "chunk moved", slog.String("event", "ChunkMoved"), "run", v.run.ID, "chunk", c.ID,
 		"from", from, "to", c.State, "attempts", c.Attempts, "exported", c.Resources.Exported, "imported", c.Resources.Imported,
-		"rejected", c.Resources.Rejected, "benign", c.Resources.Benign, "skipped", c.Resources.Skipped, "files", c.Files, "filesDone", c.FilesDone)
+		"rejected", c.Resources.Rejected, "skipped", c.Resources.Skipped, "files", c.Files, "filesDone", c.FilesDone)
 	if retried(before, c, from) {
 		v.log.InfoContext(ctx, "chunk is tried again", slog.String("event", "ChunkRetried"), "run", v.run.ID, "chunk", c.ID,
 			"state", c.State, "attempts", c.Attempts, "waitSeconds", max(c.NotBefore.Sub(v.Now()), 0).Seconds())
@@ -33,12 +33,8 @@ func (v *visit) tell(ctx context.Context, before migration.Chunk, from migration
 		v.log.DebugContext(ctx, "export job ended", slog.String("event", "Metrics"), "run", v.run.ID, "to", c.State,
 			"ExportSeconds", v.Now().Sub(before.Export.Started).Seconds())
 	case migration.Importing:
-		ended := before.Import.EndedAt // its rejected lines were read after it
-		if ended.IsZero() {
-			ended = v.Now()
-		}
 		v.log.DebugContext(ctx, "import job ended", slog.String("event", "Metrics"), "run", v.run.ID, "to", c.State,
-			"ImportSeconds", ended.Sub(before.Import.Started).Seconds())
+			"ImportSeconds", v.Now().Sub(before.Import.Started).Seconds())
 	}
 }
 
@@ -107,7 +103,7 @@ func (e *Engine) measure(ctx context.Context, run migration.Run, unfinished []mi
 	of, moved := totals.Chunks, totals.Resources
 	e.log.DebugContext(ctx, "totals", slog.String("event", "Metrics"), "run", run.ID,
 		"ResourcesExported", moved.Exported, "ResourcesImported", moved.Imported, "ResourcesRejected", moved.Rejected,
-		"ResourcesSkipped", moved.Skipped, "ResourcesBenign", moved.Benign, "ProblemsTotal", totals.Reported,
+		"ResourcesSkipped", moved.Skipped, "ProblemsTotal", totals.Reported,
 		"ChunksPlanned", of[migration.Planned], "ChunksExporting", of[migration.Exporting], "ChunksExported", of[migration.Exported],
 		"ChunksImporting", of[migration.Importing], "ChunksImported", of[migration.Imported], "ChunksSplit", of[migration.Split],
 		"ChunksFailed", of[migration.Failed], "ChunksCancelled", of[migration.Cancelled])
@@ -118,3 +114,17 @@ func (e *Engine) measure(ctx context.Context, run migration.Run, unfinished []mi
 
 // lag is never negative: a source's clock may run ahead.
 func lag(now, till time.Time) time.Duration { return max(now.Sub(till), 0) }
+
+// tellStep tells how a step ended that is about search parameters.
+func (v *errandVisit) tellStep(ctx context.Context, run migration.Run) {
+	e := v.errand
+	switch {
+	case e.Dropped:
+	case e.Kind == migration.ParametersErrand:
+		v.log.InfoContext(ctx, "search parameters moved", slog.String("event", "SearchParametersMoved"), "run", run.ID, "step", e.ID,
+			"found", e.Parameters.Found, "present", e.Parameters.Present, "created", e.Parameters.Written, "failed", e.Parameters.Failed)
+	case e.Kind == migration.ReindexErrand && e.Job.StatusURL != "":
+		v.log.InfoContext(ctx, "reindex ended", slog.String("event", "ReindexEnded"), "run", run.ID, "step", e.ID,
+			"outcome", run.Reindex.Result, "seconds", v.Now().Sub(e.Job.Started).Seconds())
+	}
+}

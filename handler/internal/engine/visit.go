@@ -82,11 +82,6 @@ func (v *visit) step(ctx context.Context) error {
 		return v.startImport(ctx)
 	case migration.CheckImport:
 		return v.checkImport(ctx)
-	case migration.ReadRejects:
-		if err := v.claim(ctx); err != nil {
-			return err
-		}
-		return v.readRejects(ctx)
 	case migration.CancelChunk:
 		return v.cancel(ctx)
 	}
@@ -177,11 +172,11 @@ func (v *visit) schedule(ctx context.Context) error {
 
 // pollWait is the wait until the next poll: what the server said, else a tenth of the job's age between Poll and ten
 // times it (contract 2.1: a 202 says nothing of itself).
-func (v *visit) pollWait(retryAfter time.Duration, started time.Time) time.Duration {
+func (e *Engine) pollWait(retryAfter time.Duration, started time.Time) time.Duration {
 	if retryAfter > 0 {
 		return min(retryAfter, time.Hour)
 	}
-	return min(max(v.Now().Sub(started)/10, v.limits.Poll), 10*v.limits.Poll)
+	return min(max(e.Now().Sub(started)/10, e.limits.Poll), 10*e.limits.Poll)
 }
 
 // gate re-reads what allows a kick-off: the run, the lanes and the slots (invariants 9 and 15).

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -93,7 +94,6 @@ const (
 	CheckExport
 	StartImport
 	CheckImport
-	ReadRejects
 	CancelChunk
 )
 
@@ -113,9 +113,6 @@ func (c Chunk) Next(r Run, g Gate) Action {
 	case Exporting:
 		return CheckExport
 	case Importing:
-		if c.Import.Result != "" {
-			return ReadRejects // the job is over
-		}
 		return CheckImport
 	case Planned:
 		if g.Exports {
@@ -134,13 +131,25 @@ type Gate struct{ Exports, Imports bool }
 
 // GateOf closes both gates while the run is paused, halted (a chunk has failed) or over, and before its custom search
 // parameters have been moved: what is imported after them is indexed as it is written (contract 8.3). In quiet hours it
-// closes that of exports, and that of imports unless they may go on.
+// closes that of exports, and that of imports unless they may go on. A reindex and an import do not go together either
+// (contract 8.3).
 func GateOf(r Run, unfinished []Chunk, l Limits, now time.Time) Gate {
 	halted := slices.ContainsFunc(unfinished, func(c Chunk) bool { return c.State == Failed })
 	awaited := l.SearchParameters && r.ParametersAt.IsZero()
 	open := !r.Ended() && !r.StopAsked && !r.Paused && !halted && !awaited
 	quiet := l.Quiet.Quiet(now)
-	return Gate{Exports: open && !quiet, Imports: open && (!quiet || l.QuietImports)}
+	reindexing := strings.HasPrefix(r.Errand, string(ReindexErrand)+"-")
+	return Gate{Exports: open && !quiet, Imports: open && (!quiet || l.QuietImports) && !reindexing}
+}
+
+// StepGate reports whether a step of the run may start a job now: by the rules of chunks, but for those that are about
+// steps.
+func StepGate(kind ErrandKind, r Run, unfinished []Chunk, l Limits, now time.Time) bool {
+	if l.Hushed(kind, now) {
+		return false
+	}
+	l.SearchParameters, l.Quiet = false, nil
+	return GateOf(r, unfinished, l, now).Exports
 }
 
 // Head reports whether no earlier unfinished chunk shares a lane with c: only then may it be imported (invariant 4).
@@ -194,7 +203,7 @@ func Admit(r Run, unfinished []Chunk, exports, imports Slots, l Limits, now time
 	gate := GateOf(r, sorted, l, now)
 	for _, c := range sorted {
 		switch c.Next(r, gate) {
-		case CheckExport, CheckImport, ReadRejects:
+		case CheckExport, CheckImport:
 			// A job in flight nudges itself; it is overdue when that nudge must have been lost.
 			if now.Before(c.NotBefore.Add(2 * l.Poll)) {
 				continue

@@ -42,16 +42,19 @@ const (
 type Errand struct {
 	ID        string // see ErrandID
 	Kind      ErrandKind
-	RunID     string // Idle when there was no run
-	Step      bool   // of the run's own order, which waits for its end; false: an operator asked for it
-	NotBefore time.Time
-	Attempts  int // consecutive faults; any progress resets it
-	StartedAt time.Time
-	UpdatedAt time.Time
-	EndedAt   time.Time // zero: under way
-	Done      int       // questions answered, or resources looked at
-	Total     int       // of so many; 0: not known yet
-	LastError string
+	RunID     string    // Idle when there was no run
+	Step      bool      // of the run's own order, which waits for its end; false: an operator asked for it
+	NotBefore time.Time // no visit earlier than this; doubles as the claim of the visit under way
+	// ClaimedTill equals NotBefore while that is a claim and no mere wait.
+	ClaimedTill  time.Time
+	Attempts     int       // consecutive faults; any progress resets it
+	WaitingSince time.Time // it has been asked to wait ever since, without progress; zero: it was not
+	StartedAt    time.Time
+	UpdatedAt    time.Time
+	EndedAt      time.Time // zero: under way
+	Done         int       // questions answered, or resources looked at
+	Total        int       // of so many; 0: not known yet
+	LastError    string
 
 	Types  []string  // of a check: resource types; empty: those of the run
 	AsOf   time.Time // of a check: what was last updated before this instant; of a step after the last import: T + 1 ms
@@ -69,6 +72,12 @@ type Errand struct {
 	Verdict   Verdict  // of a check that has ended
 
 	Check CheckProgress // of a check under way
+
+	BatchSize  int        // of parameters: entries in one batch, after one was refused as a whole; 0: as many as a server takes
+	EmptySeen  int        // of parameters: empty exports seen
+	Lost       int        // jobs of it that came to nothing
+	Parameters Parameters // of parameters: what has become of them so far
+	Dropped    bool       // the step was left off, not done: the run is stopping, or does not want it any more
 }
 
 // ErrandID names an errand. The run's id is part of it, so that the errands of earlier runs are found. The number has no
@@ -101,13 +110,28 @@ func (e *Errand) Claim(now, until time.Time) error {
 	if e.Ended() || now.Before(e.NotBefore) {
 		return ErrNotDue
 	}
-	e.NotBefore, e.UpdatedAt = until, now
+	e.NotBefore, e.ClaimedTill, e.UpdatedAt = until, until, now
 	return nil
+}
+
+// ClaimToCancel reserves the step of a run that is stopping. It waits for a visit under way and, after a fault, as long
+// as that says, but not for the next look at its job.
+func (e *Errand) ClaimToCancel(now, until time.Time) error {
+	if e.Cancellable(now) {
+		e.NotBefore = now
+	}
+	return e.Claim(now, until)
+}
+
+// Cancellable reports whether a stop may visit the errand now.
+func (e Errand) Cancellable(now time.Time) bool {
+	return !e.Ended() && (!now.Before(e.NotBefore) || e.Attempts == 0 && !e.NotBefore.Equal(e.ClaimedTill))
 }
 
 // Progressed counts what a visit has done and lets the next one in.
 func (e *Errand) Progressed(now, next time.Time) {
 	e.Attempts, e.LastError, e.NotBefore, e.UpdatedAt = 0, "", next, now
+	e.WaitingSince = time.Time{}
 }
 
 // Postpone makes the errand wait without counting a fault, as a busy server asks.
@@ -172,12 +196,18 @@ func (r Run) afterEnd() time.Time { return r.End.Add(Instant) }
 func (r *Run) StepBegun(e Errand) { r.Errand, r.Errands = e.ID, r.Errands+1 }
 
 // StepEnded notes that the step under way is over: the run goes on with the next. One for an end that a cutover has moved
-// since does not count.
+// since does not count, nor does one that was left off.
 func (r *Run) StepEnded(e Errand, now time.Time) {
 	if r.Errand != e.ID {
 		return
 	}
 	r.Errand, r.UpdatedAt = "", now
+	if e.Dropped {
+		return
+	}
+	if e.Kind == ParametersErrand {
+		r.Parameters = r.Parameters.after(e.Parameters)
+	}
 	switch {
 	case e.Kind == ParametersErrand && r.ParametersAt.IsZero():
 		r.ParametersAt = now

@@ -91,3 +91,102 @@ func TestSteps(t *testing.T) {
 	r.ReindexedAt = time.Time{}
 	step(l, 0, "")
 }
+
+// A cutover puts off the end of a run whose last steps are under way: what they did is done again, after what it brings.
+func TestStepsOvertaken(t *testing.T) {
+	l := Limits{SearchParameters: true}
+	for _, kind := range []ErrandKind{ParametersErrand, ReindexErrand} {
+		r := NewRun("r", Settings{Mode: Once, Since: instant().Add(-time.Hour)}, Settings{}, instant())
+		r.Frontier, r.ParametersAt = r.End, instant()
+		if kind == ReindexErrand {
+			r.ParametersAgainAt = instant()
+		}
+		e := r.NewStep(kind, "1", instant().Add(time.Minute))
+		r.StepBegun(e)
+		r.CutOver(instant().Add(time.Hour), instant())
+		r.Frontier = r.End
+		r.StepEnded(e, instant().Add(2*time.Hour))
+		if got, ok := r.NextStep(l, 0); got != ParametersErrand || !ok || !r.ReindexedAt.IsZero() {
+			t.Errorf("%s overtaken by a cutover: got %s, %v, want the parameters once more", kind, got, ok)
+		}
+	}
+}
+
+// A step that is left off is not done, and what it had counted is not told.
+func TestStepDropped(t *testing.T) {
+	r := NewRun("r", Settings{Mode: Continuous}, Settings{}, instant())
+	e := NewErrand(ParametersErrand, r.ID, "1", instant())
+	e.Parameters = Parameters{Found: 2, Written: 2, Plan: e.ID}
+	r.StepBegun(e)
+	e.Dropped = true
+	r.StepEnded(e, instant())
+	if r.Errand != "" || !r.ParametersAt.IsZero() || r.Parameters != (Parameters{}) {
+		t.Errorf("got step %q, parameters at %v, %+v; want none of it", r.Errand, r.ParametersAt, r.Parameters)
+	}
+}
+
+// Passes add up what they wrote; one that compared nothing leaves the last comparison.
+func TestParametersAfter(t *testing.T) {
+	first := Parameters{Found: 3, Present: 1, Failed: 1, Written: 1, Plan: "a"}
+	got := Parameters{}.after(first).after(Parameters{Undone: true})
+	if want := (Parameters{Found: 3, Present: 1, Failed: 1, Written: 1, Plan: "a", Undone: true}); got != want {
+		t.Errorf("after a pass that was given up: got %+v, want %+v", got, want)
+	}
+	got = got.after(Parameters{Found: 4, Present: 3, Written: 1, Plan: "b"})
+	if want := (Parameters{Found: 4, Present: 3, Written: 2, Plan: "b"}); got != want {
+		t.Errorf("after a whole pass: got %+v, want %+v", got, want)
+	}
+}
+
+// A stop does not wait for the next look at a job, but for a visit under way and for the wait after a fault.
+func TestErrandClaimToCancel(t *testing.T) {
+	now := instant()
+	for name, c := range map[string]struct {
+		change func(*Errand)
+		want   error
+	}{
+		"waits for its job":  {func(e *Errand) { e.Progressed(now, now.Add(time.Hour)) }, nil},
+		"held by a visit":    {func(e *Errand) {}, ErrNotDue},
+		"waits after faults": {func(e *Errand) { e.Faulted("no", now, now.Add(time.Hour)) }, ErrNotDue},
+		"over":               {func(e *Errand) { e.End(now) }, ErrNotDue},
+	} {
+		e := NewErrand(ReindexErrand, "r", "1", now)
+		if err := e.Claim(now, now.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		c.change(&e)
+		if err := e.ClaimToCancel(now.Add(time.Second), now.Add(time.Minute)); err != c.want {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// While the destination reindexes nothing is imported; exports go on. What holds back chunks until a step is done does
+// not hold back the step.
+func TestGatesOfSteps(t *testing.T) {
+	now := instant()
+	l := Limits{SearchParameters: true}
+	r := NewRun("r", Settings{Mode: Continuous}, Settings{}, now)
+	if g := GateOf(r, nil, l, now); g.Exports || g.Imports || !StepGate(ReindexErrand, r, nil, l, now) {
+		t.Errorf("before the parameters: got %+v, want both closed and the step's own open", g)
+	}
+	r.ParametersAt, r.Errand = now, ErrandID(ReindexErrand, r.ID, "2")
+	if g := GateOf(r, nil, l, now); !g.Exports || g.Imports {
+		t.Errorf("during a reindex: got %+v, want exports open, imports closed", g)
+	}
+	r.Paused = true
+	if StepGate(ReindexErrand, r, nil, l, now) {
+		t.Error("paused: a step may start a job")
+	}
+	r.Paused = false
+	if StepGate(ReindexErrand, r, []Chunk{{State: Failed}}, l, now) {
+		t.Error("halted: a step may start a job")
+	}
+	l.Quiet = QuietHours{{Days: [7]bool{true, true, true, true, true, true, true}, Begin: 0, End: 24 * 60, Zone: time.UTC}}
+	if StepGate(ParametersErrand, r, nil, l, now) || StepGate(ReindexErrand, r, nil, l, now) {
+		t.Error("quiet: a step may start a job")
+	}
+	if l.QuietImports = true; StepGate(ParametersErrand, r, nil, l, now) || !StepGate(ReindexErrand, r, nil, l, now) {
+		t.Error("quiet, imports go on: want the destination's reindex let, and the source's export not")
+	}
+}

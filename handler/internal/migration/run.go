@@ -97,9 +97,11 @@ type Run struct {
 	Errands           int        // steps begun so far; numbers the next
 	ParametersAt      time.Time  // when the custom search parameters had been moved; zero: not yet
 	ParametersAgainAt time.Time  // when those changed meanwhile had been moved, after the last import
-	ReindexedAt       time.Time  // when the destination had ended its $reindex
 	VerifiedAt        time.Time  // when the surface check at the end had ended
 	Earlier           []string   // ids of the runs before, newest first, at most KeptRuns
+	Parameters        Parameters // what has become of the custom search parameters
+	ReindexedAt       time.Time  // when the destination had ended its $reindex, or it was known not to be needed
+	Reindex           Reindex    // how that ended
 	Rounds            int        // rounds begun so far; numbers the next
 	NextRound         time.Time  // no round earlier than this: the last one found nothing it could plan
 	EndedAt           time.Time
@@ -257,7 +259,8 @@ func (r *Run) CutOver(now, source time.Time) {
 	}
 	r.CutOverAsked, r.End, r.UpdatedAt = true, end, now
 	r.NextRound = time.Time{}
-	r.ParametersAgainAt, r.ReindexedAt, r.VerifiedAt = time.Time{}, time.Time{}, time.Time{} // more is to come
+	// More is to come.
+	r.ParametersAgainAt, r.ReindexedAt, r.VerifiedAt, r.Reindex = time.Time{}, time.Time{}, time.Time{}, Reindex{}
 }
 
 // Stop asks for the end of the run. What is migrated is fixed now, for the chunks that are cancelled afterwards are

@@ -60,8 +60,6 @@ func (x *visitor) step() error {
 		return x.goImport()
 	case CheckImport:
 		return x.checkImport()
-	case ReadRejects:
-		return x.goOnReading()
 	case CancelChunk:
 		return x.cancel()
 	}

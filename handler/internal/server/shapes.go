@@ -49,6 +49,8 @@ type statusJSON struct {
 	Planning         *string               `json:"planning"`
 	DeIdentification *deIdentificationJSON `json:"deIdentification"` // null: exports are not de-identified
 	Quiet            *quietJSON            `json:"quiet"`            // null: there are no quiet hours
+	Parameters       *parametersJSON       `json:"searchParameters"` // null: switched off, or no run
+	Reindex          *reindexJSON          `json:"reindex"`          // likewise
 	Chunks           countsJSON            `json:"chunks"`
 	Resources        tallyJSON             `json:"resources"`
 	Clean            bool                  `json:"clean"`
@@ -107,7 +109,6 @@ type tallyJSON struct {
 	Imported int64 `json:"imported"`
 	Rejected int64 `json:"rejected"`
 	Skipped  int64 `json:"skipped"`
-	Benign   int64 `json:"benign"`
 }
 
 type problemJSON struct {
@@ -125,6 +126,7 @@ func showStatus(st engine.Status, first []migration.Problem) statusJSON {
 		StartedAt: instant(st.StartedAt), UpdatedAt: instant(st.UpdatedAt), EndedAt: instant(st.EndedAt),
 		MigratedTill: instant(st.MigratedTill), Frontier: instant(st.Frontier), End: instant(st.End),
 		SourceKind: text(st.SourceKind), ExportOnly: st.ExportOnly, Planning: text(st.Planning), Quiet: showQuiet(st.Quiet), DeIdentification: showDeIdentification(st.DeIdentification),
+		Parameters: showParameters(st.SearchParameters), Reindex: showReindex(st.Reindex),
 		Chunks: countsJSON(st.Totals.Chunks), Resources: tallyJSON(st.Totals.Resources), Clean: st.Totals.Clean(), Check: showCheckOf(st.Check),
 		Problems: []problemJSON{}, ProblemsTotal: len(first) + max(st.Totals.Reported, len(st.Totals.Problems)),
 	}
@@ -157,7 +159,6 @@ type chunkJSON struct {
 	Files     int             `json:"files"`
 	FilesDone int             `json:"filesDone"`
 	Resources tallyJSON       `json:"resources"`
-	Rejects   rejectsJSON     `json:"rejects"`
 	LastError *string         `json:"lastError"`
 }
 
@@ -170,20 +171,16 @@ type jobJSON struct {
 func showChunks(page engine.ChunkPage) chunkPageJSON {
 	shown := chunkPageJSON{Chunks: []chunkJSON{}, Next: text(page.Next)}
 	for _, c := range page.Chunks {
-		shown.Chunks = append(shown.Chunks, showChunk(c))
-	}
-	return shown
-}
-
-func showChunk(c migration.Chunk) chunkJSON {
-	shown := chunkJSON{
-		ID: c.ID, Types: c.ResourceTypes, Since: instant(c.Window.Since), Till: instant(c.Window.Till), State: c.State,
-		Attempts: c.Attempts, NotBefore: instant(c.NotBefore), UpdatedAt: instant(c.UpdatedAt),
-		Export: showJob(c.Export), Import: showJob(c.Import), Files: c.Files, FilesDone: c.FilesDone,
-		Resources: tallyJSON(c.Resources), Rejects: rejectsJSON(c.Rejects), LastError: text(c.LastError),
-	}
-	if c.Expected >= 0 {
-		shown.Expected = &c.Expected
+		one := chunkJSON{
+			ID: c.ID, Types: c.ResourceTypes, Since: instant(c.Window.Since), Till: instant(c.Window.Till), State: c.State,
+			Attempts: c.Attempts, NotBefore: instant(c.NotBefore), UpdatedAt: instant(c.UpdatedAt),
+			Export: showJob(c.Export), Import: showJob(c.Import), Files: c.Files, FilesDone: c.FilesDone,
+			Resources: tallyJSON(c.Resources), LastError: text(c.LastError),
+		}
+		if c.Expected >= 0 {
+			one.Expected = &c.Expected
+		}
+		shown.Chunks = append(shown.Chunks, one)
 	}
 	return shown
 }
@@ -191,11 +188,18 @@ func showChunk(c migration.Chunk) chunkJSON {
 // showJob leaves out whatever a status URL may carry besides its place.
 func showJob(j migration.Job) jobJSON {
 	shown := jobJSON{Attempt: j.Attempt, StartedAt: instant(j.Started)}
-	if u, err := url.Parse(j.StatusURL); err == nil {
-		u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
-		shown.StatusURL = text(u.String())
-	}
+	shown.StatusURL = text(place(j.StatusURL))
 	return shown
+}
+
+// place is a URL without whatever it carries besides its place; empty for what is none.
+func place(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+	return u.String()
 }
 
 type accessJSON struct {

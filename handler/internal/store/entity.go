@@ -161,7 +161,10 @@ func (r row) run() (migration.Run, error) {
 	if err := r.refuseUnless(slices.Contains(modes, run.Settings.Mode), "mode", run.Settings.Mode); err != nil {
 		return run, err
 	}
-	return run, r.refuseUnless(slices.Contains(outcomes, run.Outcome), "outcome", run.Outcome)
+	if err := r.refuseUnless(slices.Contains(outcomes, run.Outcome), "outcome", run.Outcome); err != nil {
+		return run, err
+	}
+	return run, r.refuseUnless(slices.Contains(migration.ReindexOutcomes(), run.Reindex.Result), "result of a reindex", run.Reindex.Result)
 }
 
 func (r row) round() (migration.Round, error) {

@@ -106,6 +106,7 @@ func TestRowsOfAnotherVersionAreRefused(t *testing.T) {
 		}
 	}
 	for _, word := range []struct{ key, field, known, what string }{
+		{runKey, "Result", "", "result of a reindex"},
 		{runKey, "Outcome", "", "outcome"},
 		{runKey, "Mode", string(migration.Continuous), "mode"},
 		{roundKey, "Kind", string(migration.Planning), "kind"},

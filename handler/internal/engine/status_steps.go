@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"fhirferry/handler/internal/migration"
+)
+
+// StepState is where a step of a run stands.
+type StepState string
+
+// The states of steps. Those of a reindex that has ended are its outcomes.
+const (
+	StepWaiting    StepState = "waiting" // its turn has not come
+	StepRunning    StepState = "running"
+	StepDone       StepState = "done"
+	StepIncomplete StepState = "incomplete" // something was not moved; problems say what and why
+	StepDropped    StepState = "dropped"    // the run was ended before its turn
+)
+
+// ParametersStatus is what has become of the custom search parameters. Found, present and failed are of the last
+// comparison, written is of the whole run.
+type ParametersStatus struct {
+	State                           StepState
+	Found, Written, Present, Failed int
+	At                              time.Time // when they were moved last
+}
+
+// ReindexStatus is how far the destination's reindex is.
+type ReindexStatus struct {
+	State       StepState
+	Done, Total int
+	Job         string    // status URL; empty: none was started
+	At          time.Time // when it ended
+}
+
+// stepStatus tells of search parameters and reindex. Only a step under way costs a read.
+func (e *Engine) stepStatus(ctx context.Context, run migration.Run, s *Status) error {
+	if !e.limits.SearchParameters {
+		return nil
+	}
+	s.SearchParameters, s.Reindex = parametersStatus(run), reindexStatus(run)
+	kind, _, _ := strings.Cut(run.Errand, "-")
+	if run.Ended() || kind != string(migration.ParametersErrand) && kind != string(migration.ReindexErrand) {
+		return nil
+	}
+	errand, _, err := e.ledger.Errand(ctx, run.ID, run.Errand)
+	if err != nil {
+		return fmt.Errorf("read errand %s: %w", run.Errand, err)
+	}
+	if errand.Kind == migration.ReindexErrand {
+		s.Reindex = &ReindexStatus{State: StepRunning, Done: errand.Done, Total: errand.Total, Job: errand.Job.StatusURL}
+		return nil
+	}
+	now := errand.Parameters
+	if now.Plan == "" {
+		now = run.Parameters // nothing is compared anew yet
+	} else {
+		now.Written += run.Parameters.Written
+	}
+	s.SearchParameters = &ParametersStatus{State: StepRunning, Found: now.Found, Written: now.Written, Present: now.Present,
+		Failed: now.Failed, At: s.SearchParameters.At}
+	return nil
+}
+
+func parametersStatus(run migration.Run) *ParametersStatus {
+	p, state := run.Parameters, stepState(run, run.ParametersAt)
+	if state == StepDone && (p.Failed > 0 || p.Undone) {
+		state = StepIncomplete
+	}
+	return &ParametersStatus{State: state, Found: p.Found, Written: p.Written, Present: p.Present, Failed: p.Failed,
+		At: later(run.ParametersAt, run.ParametersAgainAt)}
+}
+
+func reindexStatus(run migration.Run) *ReindexStatus {
+	r, state := run.Reindex, stepState(run, run.ReindexedAt)
+	if r.Result != "" {
+		state = StepState(r.Result)
+	}
+	return &ReindexStatus{State: state, Done: r.Done, Total: r.Total, Job: r.Job, At: run.ReindexedAt}
+}
+
+func stepState(run migration.Run, ended time.Time) StepState {
+	switch {
+	case !ended.IsZero():
+		return StepDone
+	case run.Ended():
+		return StepDropped
+	}
+	return StepWaiting
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
