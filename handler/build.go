@@ -147,7 +147,7 @@ func blobService(connection secret, endpoint string, token azcore.TokenCredentia
 func verbs(e *engine.Engine) *server.Verbs {
 	return &server.Verbs{
 		Tick: e.Tick, Visit: e.Visit, Start: e.Start, Pause: e.Pause, Resume: e.Resume, Stop: e.Stop,
-		CutOver: e.CutOver, Retry: e.Retry, Status: e.Status, Chunks: e.Chunks, Access: e.Access,
-		StartCheck: e.StartCheck, Checks: e.Checks, Check: e.Check,
+		CutOver: e.CutOver, Retry: e.Retry, Status: e.Status, Chunks: e.Chunks, Record: e.Record, Rejects: e.Rejects,
+		Access: e.Access, StartCheck: e.StartCheck, Checks: e.Checks, Check: e.Check,
 	}
 }

@@ -78,6 +78,49 @@ type ChunkPage struct {
 	Next   string
 }
 
+// RejectQuery selects rejected lines for an operator. Empty fields select everything.
+type RejectQuery struct {
+	Class migration.RejectClass
+	Type  string
+	Chunk string
+	Limit int    // lines returned, at most; 0: 100, at most 1,000
+	After string // the Next of the page before
+}
+
+// RejectPage is one page of rejected lines in the order of their chunks. It may be short or empty and still have a Next.
+type RejectPage struct {
+	Rejects []Reject
+	Next    string
+}
+
+// Reject is a line that the destination did not accept.
+type Reject struct {
+	Chunk     string `json:",omitempty"`
+	Class     migration.RejectClass
+	Type, ID  string // empty: not known
+	Text      string // what the destination says, without anything from the resource
+	File      string // input file, within the staging container
+	Offset    int64  // where the line begins in it, in bytes; negative: not found
+	Line      int64  // as the destination counts: within a slice of the file, without blank lines; 0: not known
+	ErrorFile string // container and name
+}
+
+// ChunkRecord is all that is known of a chunk.
+type ChunkRecord struct {
+	Chunk           migration.Chunk
+	TransactionTime time.Time    // of the believed manifest; zero: none is believed
+	Files           []FileRecord // of the believed manifest, in the order in which they are imported
+}
+
+// FileRecord is a file of a chunk's export.
+type FileRecord struct {
+	Name               string // within the staging container
+	Type               string
+	Lines              int64 // as the export counts
+	Imported           bool
+	Accepted, Rejected int64 // as the import counts, when Imported; benign lines are among the rejected
+}
+
 // Check is one line of the preflight.
 type Check struct {
 	Name, Detail, Remedy string

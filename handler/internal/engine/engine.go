@@ -34,6 +34,9 @@ type Engine struct {
 	settings            migration.Settings
 	limits              Limits
 
+	rejectsPerPage, rejectsAtOnce int                        // in one document; in memory
+	overtime                      func(context.Context) bool // whether a visit that reads rejects lets others in
+
 	Now   func() time.Time // the clock; time.Now unless a test turns it
 	NewID func() string    // names a new run; time and chance unless a test says otherwise
 }
@@ -42,10 +45,12 @@ type Engine struct {
 func New(source, destination *fhir.Client, ledger Ledger, queue Queue, staging Staging, log *slog.Logger,
 	settings migration.Settings, limits Limits,
 ) *Engine {
-	return &Engine{
+	e := &Engine{
 		source: source, destination: destination, ledger: ledger, queue: queue, staging: staging, log: log,
-		settings: settings, limits: limits, Now: time.Now, NewID: newRunID,
+		settings: settings, limits: limits, rejectsPerPage: 1000, rejectsAtOnce: 20_000, Now: time.Now, NewID: newRunID,
 	}
+	e.overtime = e.workedLong
+	return e
 }
 
 // Prepare creates the queue, the tables and the containers where they are missing. A queue trigger never creates its

@@ -78,11 +78,10 @@ func (v *visit) balance(ctx context.Context, content []byte) error {
 	if _, err := v.ledger.PutDocument(ctx, v.run.ID, name, content); err != nil {
 		return fmt.Errorf("keep import result of chunk %s: %w", v.chunk.ID, err)
 	}
-	all, err := v.believed(ctx)
+	batch, err := v.batch(ctx)
 	if err != nil {
 		return err
 	}
-	batch := all[v.chunk.FilesDone:min(v.chunk.FilesDone+v.chunk.FilesNow, len(all))]
 	var accepted, rejected int64
 	for _, f := range batch {
 		a, r := result.Accepted[f.URL], result.Rejected[f.URL]
@@ -95,25 +94,25 @@ func (v *visit) balance(ctx context.Context, content []byte) error {
 	if err := v.learnETags(ctx); err != nil {
 		return err
 	}
-	var problems []migration.Problem
-	if rejected > 0 {
-		problems = v.problem(fmt.Sprintf("the destination rejected %d of %d lines; %s", rejected, accepted+rejected, errorFiles(result, batch)))
-	}
-	from := v.chunk.State
-	if err := v.chunk.ImportCompleted(accepted, rejected, v.Now()); err != nil {
+	if err := v.chunk.ResultKept(name, v.Now()); err != nil {
 		return err
 	}
-	if v.chunk.State == migration.Failed {
-		problems = append(problems, v.problem(v.chunk.LastError)...)
+	if rejected == 0 {
+		return v.completeImport(ctx, accepted, 0, nil)
 	}
-	if v.chunk.State != migration.Exported || !v.roomFor(ctx) {
-		return v.moved(ctx, from, migration.Save{Problems: problems})
-	}
-	if err := v.moved(ctx, from, migration.Save{Slot: migration.SlotKeep, Problems: problems}); err != nil {
+	if err := v.save(ctx, migration.Save{}); err != nil {
 		return err
 	}
-	v.holding = true
-	return v.startImport(ctx) // files are left: straight on, with the slot
+	return v.readRejects(ctx)
+}
+
+// batch are the files of the import under way.
+func (v *visit) batch(ctx context.Context) ([]stagedFile, error) {
+	all, err := v.believed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all[min(v.chunk.FilesDone, len(all)):min(v.chunk.FilesDone+v.chunk.FilesNow, len(all))], nil
 }
 
 // learnETags keeps in the run which form of etags the destination takes, once an import has shown it.
@@ -143,27 +142,6 @@ func (v *visit) triedETags(ctx context.Context) (migration.ETagForm, error) {
 		return migration.QuotedETags, nil
 	}
 	return migration.PlainETags, nil
-}
-
-// errorFiles names where the rejected lines of a batch are told, as an operator looks for them.
-func errorFiles(result fhir.ImportResult, batch []stagedFile) string {
-	ours := map[string]bool{}
-	for _, f := range batch {
-		ours[f.URL] = true
-	}
-	n, first := 0, ""
-	for _, f := range result.Errors {
-		if ours[f.InputURL] && f.Count > 0 {
-			n++
-			if first == "" {
-				first = f.URL
-			}
-		}
-	}
-	if n <= 1 {
-		return "see " + first
-	}
-	return fmt.Sprintf("see %s and %d more error files in the import's result", first, n-1)
 }
 
 func (v *visit) offBalance(ctx context.Context, reason string) error {

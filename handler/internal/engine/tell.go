@@ -16,7 +16,7 @@ func (v *visit) tell(ctx context.Context, before migration.Chunk, from migration
 	c := v.chunk
 	v.log.InfoContext(ctx, "chunk moved", slog.String("event", "ChunkMoved"), "run", v.run.ID, "chunk", c.ID,
 		"from", from, "to", c.State, "attempts", c.Attempts, "exported", c.Resources.Exported, "imported", c.Resources.Imported,
-		"rejected", c.Resources.Rejected, "skipped", c.Resources.Skipped, "files", c.Files, "filesDone", c.FilesDone)
+		"rejected", c.Resources.Rejected, "benign", c.Resources.Benign, "skipped", c.Resources.Skipped, "files", c.Files, "filesDone", c.FilesDone)
 	if retried(before, c, from) {
 		v.log.InfoContext(ctx, "chunk is tried again", slog.String("event", "ChunkRetried"), "run", v.run.ID, "chunk", c.ID,
 			"state", c.State, "attempts", c.Attempts, "waitSeconds", max(c.NotBefore.Sub(v.Now()), 0).Seconds())
@@ -33,8 +33,12 @@ func (v *visit) tell(ctx context.Context, before migration.Chunk, from migration
 		v.log.DebugContext(ctx, "export job ended", slog.String("event", "Metrics"), "run", v.run.ID, "to", c.State,
 			"ExportSeconds", v.Now().Sub(before.Export.Started).Seconds())
 	case migration.Importing:
+		ended := before.Import.EndedAt // its rejected lines were read after it
+		if ended.IsZero() {
+			ended = v.Now()
+		}
 		v.log.DebugContext(ctx, "import job ended", slog.String("event", "Metrics"), "run", v.run.ID, "to", c.State,
-			"ImportSeconds", v.Now().Sub(before.Import.Started).Seconds())
+			"ImportSeconds", ended.Sub(before.Import.Started).Seconds())
 	}
 }
 
@@ -103,7 +107,7 @@ func (e *Engine) measure(ctx context.Context, run migration.Run, unfinished []mi
 	of, moved := totals.Chunks, totals.Resources
 	e.log.DebugContext(ctx, "totals", slog.String("event", "Metrics"), "run", run.ID,
 		"ResourcesExported", moved.Exported, "ResourcesImported", moved.Imported, "ResourcesRejected", moved.Rejected,
-		"ResourcesSkipped", moved.Skipped, "ProblemsTotal", totals.Reported,
+		"ResourcesSkipped", moved.Skipped, "ResourcesBenign", moved.Benign, "ProblemsTotal", totals.Reported,
 		"ChunksPlanned", of[migration.Planned], "ChunksExporting", of[migration.Exporting], "ChunksExported", of[migration.Exported],
 		"ChunksImporting", of[migration.Importing], "ChunksImported", of[migration.Imported], "ChunksSplit", of[migration.Split],
 		"ChunksFailed", of[migration.Failed], "ChunksCancelled", of[migration.Cancelled])

@@ -82,6 +82,11 @@ func (v *visit) step(ctx context.Context) error {
 		return v.startImport(ctx)
 	case migration.CheckImport:
 		return v.checkImport(ctx)
+	case migration.ReadRejects:
+		if err := v.claim(ctx); err != nil {
+			return err
+		}
+		return v.readRejects(ctx)
 	case migration.CancelChunk:
 		return v.cancel(ctx)
 	}

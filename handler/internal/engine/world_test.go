@@ -99,6 +99,7 @@ type world struct {
 	instead             func(http.ResponseWriter, *http.Request) bool // answers in a server's place when it returns true
 	sourceOptions       func(*fhirsim.Options)
 	destinationOptions  func(*fhirsim.Options)
+	tune                func(*engine.Engine) // changes each instance; nil: none
 }
 
 // newWorld starts both services; change may alter anything before they start.
@@ -184,6 +185,9 @@ func (w *world) instance(t *tap) *engine.Engine {
 	e := engine.New(clients[0], clients[1], tappedLedger{w.ledger, t}, tappedQueue{w.queue, t},
 		blobs{w.blobs.MemoryBlobs, w.settings.Container}, slog.New(w.log()), w.settings, w.limits)
 	e.Now = w.Now
+	if w.tune != nil {
+		w.tune(e)
+	}
 	return e
 }
 

@@ -180,6 +180,10 @@ func calls(c *Client, statusURL string) map[string]func(context.Context) error {
 		"count":         func(ctx context.Context) error { _, err := c.Count(ctx, CountQuery{}); return err },
 		"count history": func(ctx context.Context) error { _, err := c.Count(ctx, CountQuery{History: true}); return err },
 		"oldest":        func(ctx context.Context) error { _, _, err := c.Oldest(ctx, true, nil); return err },
+		"versions at": func(ctx context.Context) error {
+			_, err := c.VersionsAt(ctx, "Patient", "p1", time.Unix(0, 0))
+			return err
+		},
 		"start export":  func(ctx context.Context) error { _, err := c.StartExport(ctx, ExportRequest{}); return err },
 		"check export":  func(ctx context.Context) error { _, err := c.ExportStatus(ctx, statusURL); return err },
 		"cancel export": func(ctx context.Context) error { return c.CancelExport(ctx, statusURL) },

@@ -94,6 +94,7 @@ const (
 	CheckExport
 	StartImport
 	CheckImport
+	ReadRejects
 	CancelChunk
 )
 
@@ -113,6 +114,9 @@ func (c Chunk) Next(r Run, g Gate) Action {
 	case Exporting:
 		return CheckExport
 	case Importing:
+		if c.Import.Result != "" {
+			return ReadRejects // the job is over
+		}
 		return CheckImport
 	case Planned:
 		if g.Exports {
@@ -203,7 +207,7 @@ func Admit(r Run, unfinished []Chunk, exports, imports Slots, l Limits, now time
 	gate := GateOf(r, sorted, l, now)
 	for _, c := range sorted {
 		switch c.Next(r, gate) {
-		case CheckExport, CheckImport:
+		case CheckExport, CheckImport, ReadRejects:
 			// A job in flight nudges itself; it is overdue when that nudge must have been lost.
 			if now.Before(c.NotBefore.Add(2 * l.Poll)) {
 				continue

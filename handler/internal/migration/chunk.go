@@ -47,19 +47,20 @@ func (s State) Open() bool { return s.AtRest() || s.InFlight() }
 func (s State) Unfinished() bool { return s.Open() || s == Failed }
 
 // Tally counts lines. Exported counts the believed manifest; Imported what the destination accepted; Rejected what
-// it refused; Skipped the SearchParameter lines, which a step of their own moves.
+// it refused; Skipped the SearchParameter lines, which a step of their own moves; Benign what it refused and was seen to
+// hold already.
 type Tally struct {
-	Exported, Imported, Rejected, Skipped int64
+	Exported, Imported, Rejected, Skipped, Benign int64
 }
 
 // Plus adds two tallies.
 func (t Tally) Plus(o Tally) Tally {
-	return Tally{t.Exported + o.Exported, t.Imported + o.Imported, t.Rejected + o.Rejected, t.Skipped + o.Skipped}
+	return Tally{t.Exported + o.Exported, t.Imported + o.Imported, t.Rejected + o.Rejected, t.Skipped + o.Skipped, t.Benign + o.Benign}
 }
 
 // Minus subtracts o.
 func (t Tally) Minus(o Tally) Tally {
-	return Tally{t.Exported - o.Exported, t.Imported - o.Imported, t.Rejected - o.Rejected, t.Skipped - o.Skipped}
+	return Tally{t.Exported - o.Exported, t.Imported - o.Imported, t.Rejected - o.Rejected, t.Skipped - o.Skipped, t.Benign - o.Benign}
 }
 
 // Job is one of the server's jobs, or the intent to start one.
@@ -73,6 +74,8 @@ type Job struct {
 	Digest     string    // of the manifest seen last
 	Answers    int       // equal 200 answers in a row
 	CancelAt   time.Time // when we asked to cancel it as stalled; zero: not asked
+	EndedAt    time.Time // when we learned that it is over, or gave it up
+	Result     string    // import only: document of its result, once the books balance
 }
 
 // ETagForm is how an import gives the etags of its files.
@@ -109,17 +112,23 @@ type Chunk struct {
 	FilesDone     int    // files imported
 	FilesNow      int    // files in the import job in flight or intended
 	Resources     Tally
-	Batch         Tally    // lines of the batch whose rejects failed the chunk: retry takes them out again
-	Imbalance     int      // batches off balance so far; progress does not reset it
-	Proven        int      // believed exports that have proven to be de-identified
-	Throttled     int      // exports that died of throttling
-	Lost          int      // manifests whose files were gone: their windows were exported again
-	EmptySeen     int      // empty exports seen
-	EmptyTypes    int      // of the types, in their order, those counted as empty to prove this attempt's empty export
-	ShortSum      int64    // sum of an export that was below Expected; 0: none seen
-	ETags         ETagForm // of the next import, since the last one died of its etags; empty: as the run has learned
-	RejectsTaken  bool     // set by retry: a chunk with many rejects is accepted
+	Rejects       Rejects       // lines that the destination rejected, by class; those of Batches together
+	Batches       []ImportBatch // imported, in the order of their files
+	Reading       Reading       // of the rejected lines of the import that has ended
+	Batch         Tally         // lines of the batch whose rejects failed the chunk: retry takes them out again
+	Imbalance     int           // batches off balance so far; progress does not reset it
+	Proven        int           // believed exports that have proven to be de-identified
+	Throttled     int           // exports that died of throttling
+	Lost          int           // manifests whose files were gone: their windows were exported again
+	EmptySeen     int           // empty exports seen
+	EmptyTypes    int           // of the types, in their order, those counted as empty to prove this attempt's empty export
+	ShortSum      int64         // sum of an export that was below Expected; 0: none seen
+	ETags         ETagForm      // of the next import, since the last one died of its etags; empty: as the run has learned
+	RejectsTaken  bool          // set by retry: a chunk with many rejects is accepted
 	LastError     string
+	CreatedAt     time.Time
+	ImportStarted time.Time // when the first import of the believed export was accepted
+	LastImport    Job       // the import job that was left last, for the record
 	UpdatedAt     time.Time
 }
 
@@ -137,7 +146,7 @@ func NewChunk(types []string, w Window, expected int64, now time.Time) Chunk {
 	sorted := slices.Sorted(slices.Values(types))
 	return Chunk{
 		ID: ChunkID(sorted, w), ResourceTypes: sorted, Window: w, Expected: expected,
-		State: Planned, UpdatedAt: now,
+		State: Planned, CreatedAt: now, UpdatedAt: now,
 		Export: Job{}, Import: Job{Attempt: 1},
 	}
 }

@@ -13,11 +13,11 @@ func failedForRejects(t *testing.T) Chunk {
 	next := instant().Add(time.Minute)
 	c := NewChunk([]string{"A"}, someWindow(), -1, instant())
 	must(t, c.ExportIntended(), c.ExportAccepted("https://s/1", instant(), next), c.ExportCompleted(Believed{"m", 3, 300, 0, false}, instant()))
-	must(t, c.ImportIntended("b1", 1), c.ImportAccepted("https://d/1", instant(), next), c.ImportCompleted(30, 70, instant()))
+	must(t, c.ImportIntended("b1", 1), c.ImportAccepted("https://d/1", instant(), next), complete(&c, 30, 70))
 	if c.State != Exported {
 		t.Fatalf("70 of 300 rejected: got %s, want it to go on", c.State)
 	}
-	must(t, c.ImportIntended("b2", 1), c.ImportAccepted("https://d/2", instant(), next), c.ImportCompleted(0, 100, instant()))
+	must(t, c.ImportIntended("b2", 1), c.ImportAccepted("https://d/2", instant(), next), complete(&c, 0, 100))
 	return c
 }
 
@@ -33,8 +33,8 @@ func TestManyRejects(t *testing.T) {
 	if c.State != Exported || c.Resources != (Tally{Exported: 300, Imported: 30, Rejected: 70}) || !c.RejectsTaken {
 		t.Fatalf("after retry: got %s %+v, want the batch taken out again", c.State, c.Resources)
 	}
-	must(t, c.ImportIntended("b2'", 1), c.ImportAccepted("https://d/3", instant(), next), c.ImportCompleted(0, 100, instant()))
-	must(t, c.ImportIntended("b3", 1), c.ImportAccepted("https://d/4", instant(), next), c.ImportCompleted(0, 100, instant()))
+	must(t, c.ImportIntended("b2'", 1), c.ImportAccepted("https://d/3", instant(), next), complete(&c, 0, 100))
+	must(t, c.ImportIntended("b3", 1), c.ImportAccepted("https://d/4", instant(), next), complete(&c, 0, 100))
 	if c.State != Imported || c.Resources != (Tally{Exported: 300, Imported: 30, Rejected: 270}) {
 		t.Errorf("got %s %+v, want imported with every line told once", c.State, c.Resources)
 	}
@@ -62,7 +62,7 @@ func TestManyRejectsEdges(t *testing.T) {
 		must(t, c.ExportIntended(), c.ExportAccepted("https://s/1", instant(), next),
 			c.ExportCompleted(Believed{"m", 1, tc.lines, tc.skipped, false}, instant()),
 			c.ImportIntended("b", 1), c.ImportAccepted("https://d/1", instant(), next),
-			c.ImportCompleted(tc.lines-tc.skipped-tc.rejected, tc.rejected, instant()))
+			complete(&c, tc.lines-tc.skipped-tc.rejected, tc.rejected))
 		if c.State != tc.want {
 			t.Errorf("%s: got %s, want %s", name, c.State, tc.want)
 		}

@@ -19,7 +19,7 @@ func TestMoved(t *testing.T) {
 		func() error { return c.ExportCompleted(Believed{"m", 2, 9, 1, false}, instant()) },
 		func() error { return c.ImportIntended("b", 1) },
 		func() error { return c.ImportAccepted("https://d/1", instant(), next) },
-		func() error { return c.ImportCompleted(3, 1, instant()) },
+		func() error { return complete(&c, 3, 1) },
 	} {
 		before := c
 		must(t, do())

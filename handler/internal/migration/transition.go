@@ -125,6 +125,7 @@ func (c *Chunk) ExportCompleted(b Believed, now time.Time) error {
 	if b.Proven {
 		c.Proven++
 	}
+	c.Export.EndedAt = now
 	if b.Files == 0 {
 		c.State = Imported
 	}
@@ -144,6 +145,9 @@ func (c *Chunk) TooLarge(reason string, now time.Time) (children []Chunk, err er
 		}
 	} else if first, second, ok := c.Window.Halve(); ok {
 		children = []Chunk{NewChunk(c.ResourceTypes, first, -1, now), NewChunk(c.ResourceTypes, second, -1, now)}
+	}
+	if c.State == Exporting {
+		c.Export.EndedAt = now
 	}
 	c.UpdatedAt, c.LastError = now, Trim(reason)
 	if children == nil {
@@ -212,9 +216,9 @@ func (c *Chunk) JobLost(reason string, now, next time.Time, limits Limits) error
 	// The fault counter survives the way through the states at rest: an accepted kick-off of a job that then dies is
 	// no progress, or a job that always dies would be started for ever.
 	if c.State == Exporting {
-		c.State = Planned
+		c.State, c.Export.EndedAt = Planned, now
 	} else {
-		c.leaveImport()
+		c.leaveImport(now)
 		c.State = Exported
 	}
 	c.fault(reason, now, next, limits)
@@ -226,7 +230,10 @@ func (c *Chunk) Rejected(reason string, now time.Time) error {
 	if err := c.require("rejected", Planned, Exporting, Exported, Importing); err != nil {
 		return err
 	}
-	c.leaveImport()
+	if c.State == Exporting {
+		c.Export.EndedAt = now
+	}
+	c.leaveImport(now)
 	c.State, c.UpdatedAt, c.LastError = Failed, now, Trim(reason)
 	return nil
 }
@@ -235,6 +242,12 @@ func (c *Chunk) Rejected(reason string, now time.Time) error {
 func (c *Chunk) Cancel(now time.Time) error {
 	if err := c.require("cancel", Planned, Exporting, Exported, Importing, Failed); err != nil {
 		return err
+	}
+	switch c.State {
+	case Exporting:
+		c.Export.EndedAt = now
+	case Importing:
+		c.leaveImport(now)
 	}
 	c.State, c.NotBefore, c.UpdatedAt = Cancelled, now, now
 	return nil
@@ -246,7 +259,7 @@ func (c *Chunk) RetryExport(now time.Time) error {
 		return err
 	}
 	c.reopen(now)
-	c.leaveImport()
+	c.leaveImport(now)
 	c.exportAgain()
 	return nil
 }
@@ -267,7 +280,7 @@ func (c *Chunk) RetryImport(now time.Time) error {
 
 func (c *Chunk) reopen(now time.Time) {
 	c.RejectsTaken = c.RejectsTaken || c.Batch.Rejected > 0
-	c.Resources, c.Batch = c.Resources.Minus(c.Batch), Tally{}
+	c.takeBatchBack()
 	c.Attempts, c.Imbalance, c.Throttled, c.Lost, c.EmptySeen, c.ShortSum = 0, 0, 0, 0, 0, 0
 	c.NotBefore, c.UpdatedAt, c.LastError = now, now, ""
 }
@@ -276,7 +289,7 @@ func (c *Chunk) reopen(now time.Time) {
 func (c *Chunk) exportAgain() {
 	c.State = Planned
 	c.Manifest, c.Files, c.FilesDone = "", 0, 0
-	c.Resources = Tally{}
+	c.Resources, c.Rejects, c.Batches, c.ImportStarted = Tally{}, Rejects{}, nil, time.Time{}
 }
 
 // EmptyDoubted notes an empty export that no count can prove (invariant 11) and asks for a second one, which proves it.
@@ -286,6 +299,7 @@ func (c *Chunk) EmptyDoubted(now time.Time) error {
 		return err
 	}
 	c.EmptySeen++
+	c.Export.EndedAt = now
 	c.State, c.NotBefore, c.UpdatedAt = Planned, now, now
 	return nil
 }
@@ -296,7 +310,7 @@ func (c *Chunk) ShortDoubted(sum int64, reason string, now, next time.Time, limi
 	if err := c.require("doubt of a short export", Exporting); err != nil {
 		return err
 	}
-	c.ShortSum = sum
+	c.ShortSum, c.Export.EndedAt = sum, now
 	c.State = Planned
 	c.fault(reason, now, next, limits)
 	return nil

@@ -86,7 +86,7 @@ func TestWhatResetsAttempts(t *testing.T) {
 	}
 	c = chunkIn(Importing)
 	c.Attempts = 2
-	must(t, c.ImportCompleted(40, 0, instant()))
+	must(t, complete(&c, 40, 0))
 	if c.Attempts != 0 {
 		t.Errorf("an imported batch left %d attempts", c.Attempts)
 	}
@@ -157,7 +157,7 @@ func TestOffBalance(t *testing.T) {
 	if c.State != Exported || c.Imbalance != 1 || c.Import.Attempt != 2 || c.Import.Body != "" || c.FilesDone != 1 {
 		t.Fatalf("first: got %+v; want the batch imported again under a new attempt", c)
 	}
-	must(t, c.ImportIntended("b2", 1), c.ImportAccepted("https://d/2", instant(), next), c.ImportCompleted(40, 0, instant()))
+	must(t, c.ImportIntended("b2", 1), c.ImportAccepted("https://d/2", instant(), next), complete(&c, 40, 0))
 	if c.Imbalance != 1 {
 		t.Errorf("a balanced batch has reset the imbalance to %d", c.Imbalance)
 	}
@@ -184,12 +184,12 @@ func TestImportAttempt(t *testing.T) {
 		do   func(*Chunk) error
 		want int
 	}{
-		"completed":    {func(c *Chunk) error { return c.ImportCompleted(40, 0, instant()) }, 1},
+		"completed":    {func(c *Chunk) error { return complete(c, 40, 0) }, 1},
 		"job lost":     {func(c *Chunk) error { return c.JobLost("dead", instant(), next, l) }, 2},
 		"off balance":  {func(c *Chunk) error { return c.OffBalance("x", instant(), next) }, 2},
 		"files lost":   {func(c *Chunk) error { return c.FilesLost("x", instant(), next, l) }, 2},
 		"rejected":     {func(c *Chunk) error { return c.Rejected("400", instant()) }, 2},
-		"many rejects": {func(c *Chunk) error { return c.ImportCompleted(10, 90, instant()) }, 2},
+		"many rejects": {func(c *Chunk) error { return complete(c, 10, 90) }, 2},
 	} {
 		c := chunkIn(Importing)
 		must(t, tc.do(&c))

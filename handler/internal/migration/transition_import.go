@@ -2,7 +2,6 @@ package migration
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 )
 
@@ -12,7 +11,7 @@ func (c *Chunk) FilesLost(reason string, now, next time.Time, limits Limits) err
 	if err := c.require("files lost", Exported, Importing); err != nil {
 		return err
 	}
-	c.leaveImport()
+	c.leaveImport(now)
 	c.exportAgain()
 	c.Lost++
 	c.Attempts = max(c.Attempts, c.Lost-1)
@@ -40,35 +39,8 @@ func (c *Chunk) ImportAccepted(statusURL string, now, next time.Time) error {
 	}
 	c.State, c.NotBefore, c.UpdatedAt = Importing, next, now
 	c.Import.StatusURL, c.Import.Started, c.Import.ProgressAt = statusURL, now, now
-	return nil
-}
-
-// manyLines is the size from which a chunk with more than half of its lines rejected fails once (operator contract 3).
-const manyLines = 100
-
-// ImportCompleted adds a balanced batch to the books (invariant 12). With files left the chunk is Exported again, else
-// Imported. A chunk of 100 lines or more, over half of them rejected, fails once; retry accepts it.
-func (c *Chunk) ImportCompleted(accepted, rejected int64, now time.Time) error {
-	if err := c.require("import completed", Importing); err != nil {
-		return err
-	}
-	batch := Tally{Imported: accepted, Rejected: rejected}
-	c.Resources = c.Resources.Plus(batch)
-	lines := c.Resources.Exported - c.Resources.Skipped
-	c.Attempts, c.NotBefore, c.UpdatedAt = 0, now, now
-	if lines >= manyLines && c.Resources.Rejected*2 > lines && !c.RejectsTaken {
-		c.leaveImport()
-		c.State, c.Batch = Failed, batch
-		c.LastError = fmt.Sprintf("the destination rejected %d of %d lines; read the error files named in the import "+
-			"result, then retry to accept the rejects or stop", c.Resources.Rejected, lines)
-		return nil
-	}
-	c.ETags = "" // the run has learned it
-	c.FilesDone += c.FilesNow
-	c.FilesNow, c.Import = 0, Job{Attempt: c.Import.Attempt}
-	c.State, c.LastError = Exported, ""
-	if c.FilesDone >= c.Files {
-		c.State = Imported
+	if c.ImportStarted.IsZero() {
+		c.ImportStarted = now
 	}
 	return nil
 }
@@ -79,7 +51,7 @@ func (c *Chunk) OffBalance(reason string, now, next time.Time) error {
 	if err := c.require("off balance", Importing); err != nil {
 		return err
 	}
-	c.leaveImport()
+	c.leaveImport(now)
 	c.Imbalance++
 	c.UpdatedAt, c.NotBefore, c.LastError = now, next, Trim(reason)
 	switch c.Imbalance {
@@ -95,11 +67,17 @@ func (c *Chunk) OffBalance(reason string, now, next time.Time) error {
 
 // leaveImport gives up the import under way, if there is one. Its successor carries a new number, for the same body
 // would be handed the dead job (invariant 13).
-func (c *Chunk) leaveImport() {
+func (c *Chunk) leaveImport(now time.Time) {
+	if c.Import.StatusURL != "" {
+		c.LastImport = c.Import
+		if c.LastImport.EndedAt.IsZero() {
+			c.LastImport.EndedAt = now
+		}
+	}
 	if c.Import.Body != "" || c.Import.StatusURL != "" {
 		c.Import = Job{Attempt: c.Import.Attempt + 1}
 	}
-	c.FilesNow = 0
+	c.FilesNow, c.Reading = 0, Reading{}
 }
 
 // ImportMissedETag notes that an import died of an etag in the given form; the next one gives them in the other.

@@ -31,6 +31,7 @@ func chunkIn(s State) Chunk {
 	case Exported, Importing, Imported:
 		c.Manifest, c.Files, c.FilesDone = "manifests/1.json", 3, 1
 		c.Resources = Tally{Exported: 120, Imported: 40}
+		c.Batches = []ImportBatch{{Files: 1, Attempt: 1, Result: "results/0.json"}}
 	}
 	switch s {
 	case Importing:
@@ -38,6 +39,7 @@ func chunkIn(s State) Chunk {
 		c.FilesNow = 1
 	case Imported:
 		c.FilesDone, c.Resources.Imported = 3, 120
+		c.Batches = append(c.Batches, ImportBatch{From: 1, Files: 2, Attempt: 1, Result: "results/1.json"})
 	}
 	c.State = s
 	return c
@@ -77,7 +79,19 @@ func tableEvents() []tableEvent {
 		{"ImportIntended", func(c *Chunk) error { return c.ImportIntended("imports/2.json", 2) }, toItself(Exported)},
 		{"ImportAccepted", func(c *Chunk) error { return c.ImportAccepted("https://destination/import/2", instant(), next) },
 			map[State]State{Exported: Importing}},
-		{"ImportCompleted", func(c *Chunk) error { return c.ImportCompleted(40, 0, instant()) }, map[State]State{Importing: Exported}},
+		{"ResultKept", func(c *Chunk) error { return c.ResultKept("results/1.json", instant()) }, toItself(Importing)},
+		{"RejectsRead", func(c *Chunk) error {
+			if c.State == Importing {
+				c.Import.Result = "results/1.json"
+			}
+			return c.RejectsRead(Reading{Unit: 1, Pages: 1, Rejects: Rejects{Benign: 2, Other: 1}}, instant(), next)
+		}, toItself(Importing)},
+		{"ImportCompleted", func(c *Chunk) error {
+			if c.State == Importing {
+				c.Import.Result = "results/1.json" // else it is a refusal of its own, see TestResultBeforeCompletion
+			}
+			return c.ImportCompleted(40, 0, instant())
+		}, map[State]State{Importing: Exported}},
 		{"OffBalance", func(c *Chunk) error { return c.OffBalance("one line missing", instant(), next) },
 			map[State]State{Importing: Exported}},
 		{"Postpone", func(c *Chunk) error { return c.Postpone("busy", instant(), next) }, toItself(Planned, Exporting, Exported, Importing)},

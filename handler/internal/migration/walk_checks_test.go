@@ -271,7 +271,7 @@ func (w *world) checkEnd() {
 	for _, s := range States() {
 		w.require(12, totals.Chunks[s] == pt.totals.Chunks[s], "%d chunks %s, counted %d", totals.Chunks[s], s, pt.totals.Chunks[s])
 	}
-	w.require(12, totals.Resources.Exported == totals.Resources.Imported+totals.Resources.Rejected+totals.Resources.Skipped, "books of the run: %+v", totals.Resources)
+	w.require(12, totals.Resources.Exported == totals.Resources.Imported+totals.Resources.Rejected+totals.Resources.Benign+totals.Resources.Skipped, "books of the run: %+v", totals.Resources)
 	for _, kind := range []JobKind{ExportJob, ImportJob} {
 		w.require(15, len(pt.slots[kind].Holders) == 0, "%s slots are held after the end: %v", kind, pt.slots[kind].Holders)
 	}

@@ -129,6 +129,27 @@ func (d *destination) result(job *importJob, f *file) (accepted, rejected int64)
 	return accepted, rejected
 }
 
+// total is the result of a whole import.
+func (d *destination) total(job *importJob) (accepted, rejected int64) {
+	for _, f := range job.body.files {
+		a, r := d.result(job, f)
+		accepted, rejected = accepted+a, rejected+r
+	}
+	return accepted, rejected
+}
+
+// harmful counts the rejected lines that are no harmless duplicates: at least one of each version that never arrives.
+func (d *destination) harmful(job *importJob) (lines int64) {
+	for _, f := range job.body.files {
+		for n, r := range f.items {
+			if d.rejects(r) && !(job.off == f && n == 0) {
+				lines += r.lines - int64(r.id%3)*(r.lines-1)/2
+			}
+		}
+	}
+	return lines
+}
+
 func (p *process) importStatus(url string) (job *importJob, done bool, size int64, err error) {
 	if err := p.ask(); err != nil {
 		return nil, false, 0, err

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ type hand struct {
 }
 
 // eventCount is how many events a byte chooses from.
-const eventCount = 25
+const eventCount = 27
 
 // event applies the event that the byte names, with arg choosing its arguments.
 func (h *hand) event(b, arg byte) error {
@@ -76,6 +77,13 @@ func (h *hand) event(b, arg byte) error {
 		return c.ImportMissedETag(QuotedETags, "412", h.now, next, l)
 	case 23:
 		return c.ImportStalled("stalled", h.now, next)
+	case 25:
+		return c.ResultKept("result", h.now)
+	case 26:
+		r := c.Reading
+		r.Unit, r.Listed, r.Pages = int(arg%3), int64(arg), r.Pages+1
+		r.Rejects.Add(RejectClasses()[int(arg)%6], int64(arg%9))
+		return c.RejectsRead(r, h.now, next)
 	default:
 		return c.Progressed(int64(arg), h.now, next)
 	}
@@ -99,13 +107,20 @@ func (h *hand) completeExport(arg byte) error {
 func (h *hand) completeImport(arg byte) error {
 	c := &h.chunk
 	if c.State != Importing {
-		return c.ImportCompleted(0, 0, h.now)
+		return c.ImportCompleted(0, 0, h.now) // refused
 	}
 	var lines int64
 	for _, n := range h.files[c.FilesDone : c.FilesDone+c.FilesNow] {
 		lines += n
 	}
 	rejected := lines * int64(arg%5) / 4
+	if c.Import.Result == "" {
+		r := Reading{Pages: 1, Rejects: Rejects{Benign: rejected * int64(arg%3) / 2}}
+		r.Rejects.Other = rejected - r.Rejects.Benign
+		if err := errors.Join(c.ResultKept("result", h.now), c.RejectsRead(r, h.now, h.now)); err != nil {
+			return err
+		}
+	}
 	return c.ImportCompleted(lines-rejected, rejected, h.now)
 }
 
@@ -119,6 +134,7 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte{1, 0, 2, 0, 4, 3, 7, 1, 8, 0, 9, 0, 7, 0, 8, 0, 6, 0, 14, 0, 15, 0, 0, 0})
 	f.Add([]byte{2, 0, 13, 0, 8, 0, 1, 0, 2, 0, 13, 0, 2, 0, 20, 0, 5, 0})
 	f.Add([]byte{1, 0, 2, 0, 3, 1, 21, 0, 24, 9, 4, 2, 7, 1, 8, 0, 23, 0, 22, 0, 7, 1, 8, 0, 9, 0})
+	f.Add([]byte{1, 0, 2, 0, 4, 3, 7, 1, 8, 0, 25, 0, 26, 9, 26, 40, 9, 0, 13, 0, 7, 1, 8, 0, 25, 0, 26, 5, 9, 4, 17, 0})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		h := &hand{chunk: NewChunk([]string{"A", "B"}, someWindow(), 100, instant()), now: instant()}
 		for i := 0; i+1 < len(steps) && i < 2000; i += 2 {
@@ -126,7 +142,7 @@ func FuzzWalk(f *testing.F) {
 			err := h.event(steps[i], steps[i+1])
 			after := h.chunk
 			if broken := Valid(after); broken != "" {
-				t.Fatalf("step %d (event %d on %s): %s\n%+v", i/2, steps[i]%22, before.State, broken, after)
+				t.Fatalf("step %d (event %d on %s): %s\n%+v", i/2, steps[i]%eventCount, before.State, broken, after)
 			}
 			if err != nil && cmp.Diff(before, after) != "" {
 				t.Fatalf("step %d: refused with %v, and changed the chunk:\n%s", i/2, err, cmp.Diff(before, after))
@@ -138,8 +154,8 @@ func FuzzWalk(f *testing.F) {
 				t.Fatalf("step %d: an attempt came back", i/2)
 			}
 			if before.State == Importing && after.State != Importing && after.State != Imported && after.State != Cancelled &&
-				steps[i]%22 != 9 && after.Import.Attempt == before.Import.Attempt {
-				t.Fatalf("step %d (event %d): importing was left for %s, and the attempt is still %d", i/2, steps[i]%22, after.State, after.Import.Attempt)
+				steps[i]%eventCount != 9 && after.Import.Attempt == before.Import.Attempt {
+				t.Fatalf("step %d (event %d): importing was left for %s, and the attempt is still %d", i/2, steps[i]%eventCount, after.State, after.Import.Attempt)
 			}
 			if after.State == Failed && before.State != Failed && after.LastError == "" {
 				t.Fatalf("step %d: failed without saying why", i/2)

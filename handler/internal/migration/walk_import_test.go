@@ -146,6 +146,66 @@ func (x *visitor) balance(job *importJob) error {
 		}
 		accepted, rejected = accepted+a, rejected+r
 	}
+	result := fmt.Sprintf("results/%s", job.url)
+	if _, err := x.putDocument(x.pt, result, job); err != nil {
+		return err
+	}
+	if err := x.chunk.ResultKept(result, x.clock()); err != nil {
+		return err
+	}
+	if rejected == 0 {
+		return x.complete(accepted, rejected)
+	}
+	if err := x.save(Save{}); err != nil {
+		return err
+	}
+	return x.readRejects(job, accepted, rejected)
+}
+
+// goOnReading takes up what a visit before has begun.
+func (x *visitor) goOnReading() error {
+	if err := x.claim(); err != nil {
+		return err
+	}
+	kept, err := x.document(x.pt, x.chunk.Import.Result)
+	if err != nil {
+		return err
+	}
+	job := kept.(*importJob)
+	x.met("reading of rejects taken up again")
+	accepted, rejected := x.destination.total(job)
+	return x.readRejects(job, accepted, rejected)
+}
+
+// readRejects classifies the rejected lines, a few at a time; the visit's time may be over after each.
+func (x *visitor) readRejects(job *importJob, accepted, rejected int64) error {
+	harmful := x.destination.harmful(job)
+	for {
+		r := x.chunk.Reading
+		left := Rejects{Benign: rejected - harmful, Conflict: harmful}.Minus(r.Rejects)
+		if left == (Rejects{}) {
+			return x.complete(accepted, rejected)
+		}
+		if err := x.read(); err != nil { // the error file
+			return err
+		}
+		r.Rejects = r.Rejects.Plus(Rejects{Benign: min(left.Benign, 2), Conflict: min(left.Conflict, 2)})
+		r.Pages++
+		over := x.chance(0.3)
+		next := x.chunk.NotBefore
+		if over {
+			next = x.clock()
+		}
+		if err := x.chunk.RejectsRead(r, x.clock(), next); err != nil {
+			return err
+		}
+		if err := x.save(Save{}); err != nil || over {
+			return err
+		}
+	}
+}
+
+func (x *visitor) complete(accepted, rejected int64) error {
 	if err := x.chunk.ImportCompleted(accepted, rejected, x.clock()); err != nil {
 		return err
 	}

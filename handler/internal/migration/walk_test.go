@@ -99,7 +99,7 @@ func mustHappen() []string {
 		"export accepted", "export answer lost", "export job died", "export job stalled", "export empty by mistake",
 		"export short by mistake", "export short at first", "export server busy", "import server busy",
 		"import accepted", "import answer lost", "import job died", "import job stalled", "import off balance",
-		"same body posted again", "file vanished", "chunk split", "chunk failed", "slot taken back", "no slot",
+		"same body posted again", "file vanished", "reading of rejects taken up again", "chunk split", "chunk failed", "slot taken back", "no slot",
 		"round halved a span", "count overflowed", "counts refused", "plan written twice", "many rejects",
 		"pause", "resume", "stop", "retry", "cutover", "run stopped", "run completed",
 		"import in quiet hours",

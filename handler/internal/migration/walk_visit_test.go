@@ -60,6 +60,8 @@ func (x *visitor) step() error {
 		return x.goImport()
 	case CheckImport:
 		return x.checkImport()
+	case ReadRejects:
+		return x.goOnReading()
 	case CancelChunk:
 		return x.cancel()
 	}

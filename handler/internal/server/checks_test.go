@@ -80,7 +80,7 @@ func TestChecksAreExact(t *testing.T) {
 	}}}
 	s := open(t, result{check: counts})
 	wantJSON(t, s.send("GET", "/api/migration/checks/surface-run-1-7", ""), 200, `{"id":"surface-run-1-7","kind":"surface",`+summaryJSON+
-		`,"types":["Patient"],"sample":null,"seed":null,"resources":{"exported":9,"imported":8,"rejected":1,"skipped":0},`+
+		`,"types":["Patient"],"sample":null,"seed":null,"resources":{"exported":9,"imported":8,"rejected":1,"skipped":0,"benign":0},`+
 		`"rows":[{"type":"Patient","verdict":"unknown","reason":"refused","current":{"source":3,"destination":null},"versions":null}]}`)
 	if !slices.Equal(s.calls, []string{"check surface-run-1-7"}) {
 		t.Errorf("calls: got %q", s.calls)

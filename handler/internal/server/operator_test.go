@@ -54,13 +54,13 @@ const runningJSON = `{"state":"running","runId":"r1","mode":"continuous","source
 	`"searchParameters":{"state":"done","found":4,"written":3,"present":1,"failed":0,"at":"2024-05-01T10:00:00.000Z"},` +
 	`"reindex":{"state":"running","done":40,"total":100,"job":"https://destination.example/_operations/reindex/8","at":null},` +
 	`"chunks":{"planned":1,"exporting":0,"exported":0,"importing":0,"imported":12,"split":0,"failed":2,"cancelled":0},` +
-	`"resources":{"exported":40,"imported":30,"rejected":4,"skipped":6},"clean":false,"check":null,` +
+	`"resources":{"exported":40,"imported":30,"rejected":4,"skipped":6,"benign":0},"clean":false,"check":null,` +
 	`"problems":[{"chunk":"c1","detail":"newest","at":"2024-05-03T00:00:00.000Z"},{"chunk":null,"detail":"older","at":null}],"problemsTotal":9`
 
 const idleJSON = `{"state":"idle","runId":null,"mode":null,"source":null,"destination":null,"since":null,"until":null,"startedAt":null,` +
 	`"updatedAt":null,"endedAt":null,"migratedTill":null,"frontier":null,"end":null,"sourceKind":null,"exportOnly":false,"planning":null,"deIdentification":null,"quiet":null,"searchParameters":null,"reindex":null,` +
 	`"chunks":{"planned":0,"exporting":0,"exported":0,"importing":0,"imported":0,"split":0,"failed":0,"cancelled":0},` +
-	`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0},"clean":true,"check":null,"problems":[],"problemsTotal":0`
+	`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0,"benign":0},"clean":true,"check":null,"problems":[],"problemsTotal":0`
 
 func wantJSON(t *testing.T, got reply, status int, want string) {
 	t.Helper()
@@ -166,6 +166,7 @@ func TestNothingOfARequestIsLogged(t *testing.T) {
 		s := open(t, res)
 		for _, call := range []string{
 			"GET /api/migration", "GET /api/migration/chunks", "GET /api/migration/access", "GET /api/migration/SECRET",
+			"GET /api/migration/rejects", "GET /api/migration/chunks/SECRET", "GET /api/migration/chunks/" + chunkID,
 			"GET /api/migration/start&code=SECRET", "POST /api/migration/start", "POST /api/migration/retry", "POST /tick", "POST /visit", "DELETE /visit",
 		} {
 			method, path, _ := strings.Cut(call, " ")
@@ -192,7 +193,8 @@ func TestChunksAreExact(t *testing.T) {
 			Expected: 0, State: migration.Importing, NotBefore: at("2024-05-01T00:00:00Z"), Attempts: 2, UpdatedAt: at("2024-05-01T00:00:01Z"),
 			Export: migration.Job{Attempt: 3, StatusURL: "https://u:p@s.example/_operations/export/7?sig=SECRET#f", Started: at("2024-04-30T00:00:00Z")},
 			Import: migration.Job{Attempt: 1, StatusURL: "https://d.example/_operations/import/8"},
-			Files:  9, FilesDone: 4, Resources: migration.Tally{Exported: 1, Imported: 2, Rejected: 3, Skipped: 4}, LastError: "gone",
+			Files:  9, FilesDone: 4, Resources: migration.Tally{Exported: 1, Imported: 2, Rejected: 3, Skipped: 4, Benign: 5},
+			Rejects: migration.Rejects{Benign: 5, Duplicate: 1, Conflict: 2, Malformed: 3, SearchParameter: 4, Other: 6}, LastError: "gone",
 		},
 		{ID: "c2", ResourceTypes: []string{"Patient"}, Expected: -1, State: migration.Planned},
 	}}})
@@ -201,10 +203,10 @@ func TestChunksAreExact(t *testing.T) {
 		`"expected":0,"attempts":2,"notBefore":"2024-05-01T00:00:00.000Z","updatedAt":"2024-05-01T00:00:01.000Z",`+
 		`"export":{"attempt":3,"statusUrl":"https://s.example/_operations/export/7","startedAt":"2024-04-30T00:00:00.000Z"},`+
 		`"import":{"attempt":1,"statusUrl":"https://d.example/_operations/import/8","startedAt":null},"files":9,"filesDone":4,`+
-		`"resources":{"exported":1,"imported":2,"rejected":3,"skipped":4},"lastError":"gone"},`+
+		`"resources":{"exported":1,"imported":2,"rejected":3,"skipped":4,"benign":5},"rejects":{"benign":5,"duplicate":1,"conflict":2,"malformed":3,"searchParameter":4,"other":6},"lastError":"gone"},`+
 		`{"id":"c2","types":["Patient"],"since":null,"till":null,"state":"planned","expected":null,"attempts":0,"notBefore":null,"updatedAt":null,`+
 		`"export":{"attempt":0,"statusUrl":null,"startedAt":null},"import":{"attempt":0,"statusUrl":null,"startedAt":null},"files":0,"filesDone":0,`+
-		`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0},"lastError":null}],"next":"`+chunkID+`"}`)
+		`"resources":{"exported":0,"imported":0,"rejected":0,"skipped":0,"benign":0},"rejects":{"benign":0,"duplicate":0,"conflict":0,"malformed":0,"searchParameter":0,"other":0},"lastError":null}],"next":"`+chunkID+`"}`)
 }
 
 func TestChunkQuery(t *testing.T) {

@@ -23,6 +23,8 @@ type Verbs struct {
 	Retry   func(ctx context.Context) (engine.Status, int, error)
 	Status  func(ctx context.Context) (engine.Status, error)
 	Chunks  func(ctx context.Context, q engine.ChunkQuery) (engine.ChunkPage, error)
+	Record  func(ctx context.Context, id string) (engine.ChunkRecord, error)
+	Rejects func(ctx context.Context, q engine.RejectQuery) (engine.RejectPage, error)
 	Access  func(ctx context.Context) []engine.Check
 
 	StartCheck func(ctx context.Context, o engine.CheckOrder) (engine.CheckResult, error)
@@ -68,6 +70,8 @@ func New(o Options) http.Handler {
 	r.Get("/api/migration", s.answer(s.status))
 	r.Get("/api/migration/", s.answer(s.status))
 	r.Get("/api/migration/chunks", s.answer(s.chunks))
+	r.Get("/api/migration/chunks/{id}", s.answer(s.record))
+	r.Get("/api/migration/rejects", s.answer(s.rejects))
 	r.Get("/api/migration/access", s.answer(s.access))
 	r.Get("/api/migration/checks", s.answer(s.checks))
 	r.Get("/api/migration/checks/{id}", s.answer(s.check))

@@ -55,6 +55,8 @@ type result struct {
 	status   engine.Status
 	reopened int
 	page     engine.ChunkPage
+	record   engine.ChunkRecord
+	rejects  engine.RejectPage
 	checks   []engine.Check
 	check    engine.CheckResult
 	err      error
@@ -91,6 +93,12 @@ func open(t *testing.T, res result, change ...func(*Options)) *site {
 			},
 			Chunks: func(_ context.Context, q engine.ChunkQuery) (engine.ChunkPage, error) {
 				return res.page, called("chunks %+v", q)
+			},
+			Record: func(_ context.Context, id string) (engine.ChunkRecord, error) {
+				return res.record, called("record %s", id)
+			},
+			Rejects: func(_ context.Context, q engine.RejectQuery) (engine.RejectPage, error) {
+				return res.rejects, called("rejects %+v", q)
 			},
 			Access: func(context.Context) []engine.Check { _ = called("access"); return res.checks },
 			StartCheck: func(_ context.Context, o engine.CheckOrder) (engine.CheckResult, error) {
@@ -234,7 +242,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 func TestEveryRouteIsKnown(t *testing.T) {
 	want := []string{
 		"GET /", "GET /api/migration", "GET /api/migration/", "GET /api/migration/access", "GET /api/migration/checks",
-		"GET /api/migration/checks/{id}", "GET /api/migration/chunks", "POST /api/migration/checks",
+		"GET /api/migration/checks/{id}", "GET /api/migration/chunks", "GET /api/migration/chunks/{id}",
+		"GET /api/migration/rejects", "POST /api/migration/checks",
 		"POST /api/migration/cutover", "POST /api/migration/pause", "POST /api/migration/resume", "POST /api/migration/retry",
 		"POST /api/migration/start", "POST /api/migration/stop", "POST /tick", "POST /visit",
 	}

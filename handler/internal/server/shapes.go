@@ -109,6 +109,7 @@ type tallyJSON struct {
 	Imported int64 `json:"imported"`
 	Rejected int64 `json:"rejected"`
 	Skipped  int64 `json:"skipped"`
+	Benign   int64 `json:"benign"`
 }
 
 type problemJSON struct {
@@ -159,6 +160,7 @@ type chunkJSON struct {
 	Files     int             `json:"files"`
 	FilesDone int             `json:"filesDone"`
 	Resources tallyJSON       `json:"resources"`
+	Rejects   rejectsJSON     `json:"rejects"`
 	LastError *string         `json:"lastError"`
 }
 
@@ -171,16 +173,20 @@ type jobJSON struct {
 func showChunks(page engine.ChunkPage) chunkPageJSON {
 	shown := chunkPageJSON{Chunks: []chunkJSON{}, Next: text(page.Next)}
 	for _, c := range page.Chunks {
-		one := chunkJSON{
-			ID: c.ID, Types: c.ResourceTypes, Since: instant(c.Window.Since), Till: instant(c.Window.Till), State: c.State,
-			Attempts: c.Attempts, NotBefore: instant(c.NotBefore), UpdatedAt: instant(c.UpdatedAt),
-			Export: showJob(c.Export), Import: showJob(c.Import), Files: c.Files, FilesDone: c.FilesDone,
-			Resources: tallyJSON(c.Resources), LastError: text(c.LastError),
-		}
-		if c.Expected >= 0 {
-			one.Expected = &c.Expected
-		}
-		shown.Chunks = append(shown.Chunks, one)
+		shown.Chunks = append(shown.Chunks, showChunk(c))
+	}
+	return shown
+}
+
+func showChunk(c migration.Chunk) chunkJSON {
+	shown := chunkJSON{
+		ID: c.ID, Types: c.ResourceTypes, Since: instant(c.Window.Since), Till: instant(c.Window.Till), State: c.State,
+		Attempts: c.Attempts, NotBefore: instant(c.NotBefore), UpdatedAt: instant(c.UpdatedAt),
+		Export: showJob(c.Export), Import: showJob(c.Import), Files: c.Files, FilesDone: c.FilesDone,
+		Resources: tallyJSON(c.Resources), Rejects: rejectsJSON(c.Rejects), LastError: text(c.LastError),
+	}
+	if c.Expected >= 0 {
+		shown.Expected = &c.Expected
 	}
 	return shown
 }

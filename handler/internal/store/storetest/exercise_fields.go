@@ -89,7 +89,7 @@ func examineFields(t *testing.T, open func(*testing.T) ExamLedger) {
 	report := filled[migration.Problem](f)
 	b.must(b.Report(t.Context(), b.run.ID, report))
 	want := migration.Totals{
-		Chunks: map[migration.State]int{migration.Failed: 1}, Resources: chunk.Resources, Unverified: 1,
+		Chunks: map[migration.State]int{migration.Failed: 1}, Resources: chunk.Resources, Proven: chunk.Proven, Unverified: 1,
 		Problems: []migration.Problem{report}, Reported: 1,
 	}
 	// Whether a problem is a doubt is counted, not kept.

@@ -189,7 +189,7 @@ func (l *Ledger) insert(r *run, c migration.Chunk) {
 }
 
 func cloneChunk(c migration.Chunk) migration.Chunk {
-	c.ResourceTypes = slices.Clone(c.ResourceTypes)
+	c.ResourceTypes, c.Batches = slices.Clone(c.ResourceTypes), slices.Clone(c.Batches)
 	return c
 }
 
