@@ -124,7 +124,7 @@ func TestDeIdentifiedStartIsRefused(t *testing.T) {
 		change func(*world)
 		want   string
 	}{
-		"no container":    {func(w *world) { w.blobs = blobs{fhirsim.NewMemoryBlobs("http://staging.example"), "fhirferry"} }, "there is no blob " + rulesBlob},
+		"no container":    {func(w *world) { w.blobs = blobs{fhirsim.NewMemoryBlobs("http://staging.example"), "fhirferry", nil} }, "there is no blob " + rulesBlob},
 		"no blob":         {func(w *world) { w.must(w.blobs.Delete(w.t.Context(), "anonymization", rulesBlob)) }, "put the configuration there"},
 		"another etag":    {func(w *world) { w.settings.AnonymizationETag = "0x8DEAD" }, "look it through again"},
 		"changed since":   {func(w *world) { w.settings.AnonymizationETag = w.rules("old"); w.rules(hideNames) }, "it was changed"},

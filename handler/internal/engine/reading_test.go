@@ -2,7 +2,10 @@ package engine_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,4 +153,67 @@ func TestPauseWhileReading(t *testing.T) {
 	}
 	s := w.until(24*time.Hour, "imported", func(s engine.Status) bool { return s.Totals.Chunks[migration.Imported] == 1 })
 	w.listed(s, migration.Rejects{Duplicate: 2, Conflict: 2, Malformed: 2})
+}
+
+// Files that cannot be read, for want of a role or of a connection, make the rejected lines wait; a problem says what is
+// missing, without the signature that a storage address may carry. Nothing is counted meanwhile.
+func TestUnreadableFilesWait(t *testing.T) {
+	for _, container := range []string{"fhirlogs", "fhirferry"} {
+		t.Run(container, func(t *testing.T) {
+			t.Parallel()
+			failures := 5
+			w := newWorld(t, one, func(w *world) {
+				w.unreadable = func(asked string) error {
+					if asked != container || failures == 0 {
+						return nil
+					}
+					failures--
+					return fmt.Errorf("read a file: %w", &url.Error{Op: "Get", URL: "https://x.example/f?sig=SECRET", Err: errors.New("403 not allowed\nmore")})
+				}
+			})
+			w.load("Patient", 8, at("2022-01-01T00:00:00Z"), time.Hour)
+			w.destination.Faults().RejectLines(mixed)
+			w.start(engine.Overrides{})
+			s := w.until(24*time.Hour, "waiting", func(s engine.Status) bool { return len(s.Totals.Problems) > 0 })
+			w.wantProblem(s, "cannot be read: 403 not allowed; the app's identity needs the role Storage Blob Data Reader")
+			if s.Totals.Resources.Imported > 0 || w.chunks()[0].State != migration.Importing {
+				t.Errorf("counted before it was read: %s", w.tell(s))
+			}
+			s = w.untilState(24*time.Hour, migration.ShownCompleted)
+			w.listed(s, migration.Rejects{Duplicate: 2, Conflict: 2, Malformed: 2})
+			if told := w.tell(s); failures > 0 || strings.Contains(told, "SECRET") {
+				t.Errorf("%d failures left: %s", failures, told)
+			}
+		})
+	}
+}
+
+// Input files that are gone when their rejected lines are read: the lines are listed without a place, and none is benign.
+func TestInputGoneBeforeReading(t *testing.T) {
+	w := newWorld(t, one)
+	w.load("Patient", 8, at("2022-01-01T00:00:00Z"), time.Hour)
+	w.must(w.destination.Load(w.sourceVersions()...))
+	w.destination.Faults().RejectLines(mixed)
+	w.start(engine.Overrides{})
+	w.tap.around = func(call string, do func() error) error {
+		if strings.HasPrefix(call, "GET /_operations/import") {
+			for _, f := range jobs(w.destination, "import")[0].URLs {
+				name := strings.TrimPrefix(f, "http://staging.example/fhirferry/")
+				if n := jobs(w.destination, "import")[0]; n.State == "completed" {
+					_ = w.blobs.Delete(t.Context(), "fhirferry", name)
+				}
+			}
+		}
+		return do()
+	}
+	w.engine = w.instance(w.tap)
+	s := w.untilState(24*time.Hour, migration.ShownCompleted)
+	if got := w.chunks()[0].Rejects; got != (migration.Rejects{Duplicate: 2, Conflict: 2, Malformed: 2}) || s.Totals.Clean() {
+		t.Errorf("got %+v, want nothing benign: %s", got, w.tell(s))
+	}
+	for _, r := range w.rejects(engine.RejectQuery{}) {
+		if r.Offset >= 0 || r.Line == 0 {
+			t.Errorf("reject %+v points into a file that is gone", r)
+		}
+	}
 }

@@ -43,6 +43,7 @@ func (c *clock) pass(d time.Duration) {
 type blobs struct {
 	*fhirsim.MemoryBlobs
 	container string
+	broken    func(container string) error // why files of a container cannot be read; nil: they can
 }
 
 func (b blobs) Container() string                 { return b.container }
@@ -63,6 +64,11 @@ func (b blobs) ETag(ctx context.Context, container, name string) (string, error)
 }
 
 func (b blobs) Open(ctx context.Context, container, name string, offset int64) (io.ReadCloser, error) {
+	if b.broken != nil {
+		if err := b.broken(container); err != nil {
+			return nil, err
+		}
+	}
 	data, _, err := b.Get(ctx, container, name, offset)
 	if err != nil {
 		return nil, absent(err)
@@ -99,7 +105,8 @@ type world struct {
 	instead             func(http.ResponseWriter, *http.Request) bool // answers in a server's place when it returns true
 	sourceOptions       func(*fhirsim.Options)
 	destinationOptions  func(*fhirsim.Options)
-	tune                func(*engine.Engine) // changes each instance; nil: none
+	unreadable          func(container string) error // see blobs
+	tune                func(*engine.Engine)         // changes each instance; nil: none
 }
 
 // newWorld starts both services; change may alter anything before they start.
@@ -107,7 +114,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	t.Helper()
 	w := &world{
 		clock: &clock{now: at("2024-03-01T00:00:00Z")}, t: t, generation: fhirsim.Gen1,
-		blobs: blobs{fhirsim.NewMemoryBlobs("http://staging.example"), "fhirferry"},
+		blobs: blobs{fhirsim.NewMemoryBlobs("http://staging.example"), "fhirferry", nil},
 		settings: migration.Settings{
 			Staging: "http://staging.example", Container: "fhirferry", Mode: migration.Continuous,
 			ChunkLimit: 1000, History: true, Deleted: true,
@@ -183,7 +190,7 @@ func (w *world) instance(t *tap) *engine.Engine {
 		clients[i] = c
 	}
 	e := engine.New(clients[0], clients[1], tappedLedger{w.ledger, t}, tappedQueue{w.queue, t},
-		blobs{w.blobs.MemoryBlobs, w.settings.Container}, slog.New(w.log()), w.settings, w.limits)
+		blobs{w.blobs.MemoryBlobs, w.settings.Container, w.unreadable}, slog.New(w.log()), w.settings, w.limits)
 	e.Now = w.Now
 	if w.tune != nil {
 		w.tune(e)
