@@ -11,6 +11,7 @@ import (
 
 	"fhirferry/handler/internal/engine"
 	"fhirferry/handler/internal/migration"
+	"fhirferry/local/fhirsim"
 )
 
 // haste makes each instance keep few lines at once, and its visits end after every nth line.
@@ -114,6 +115,39 @@ func TestDeathWhileReading(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A page that a visit wrote before it died is followed, although the next visit would have cut and judged it otherwise.
+func TestPageOfADeadVisitIsFollowed(t *testing.T) {
+	w := newWorld(t, one)
+	w.load("Patient", 12, at("2022-01-01T00:00:00Z"), time.Hour)
+	w.must(w.destination.Load(w.sourceVersions()...))
+	w.destination.Faults().RejectLines(mixed)
+	fatal := &tap{}
+	fatal.around = func(_ string, do func() error) error {
+		if fatal.dead {
+			return errDied
+		}
+		if err := do(); err != nil {
+			return err
+		}
+		if fatal.dead = len(fatal.kept("rejects/")) > 0; fatal.dead {
+			return errDied
+		}
+		return nil
+	}
+	w.tune = func(e *engine.Engine) { e.ReadSlowly(5, 100, func() bool { return false }) }
+	w.mortal(fatal)
+	w.tune = func(e *engine.Engine) { e.ReadSlowly(2, 100, func() bool { return false }) }
+	w.until(24*time.Hour, "dead", func(engine.Status) bool { return fatal.dead })
+	// What was judged benign would not be any more, without its destination.
+	w.must(w.destination.Faults().Arm("ServerBusy", fhirsim.Arm{Times: 3, Route: "GET /{Type}/{id}/_history"}))
+	s := w.untilState(24*time.Hour, migration.ShownCompleted)
+	w.listed(s, migration.Rejects{Benign: 3, Conflict: 3, Malformed: 3})
+	pages := fatal.kept("rejects/")
+	if n := bytes.Count(fatal.document(pages[0]), []byte(`"ErrorFile"`)); len(pages) != 1 || n != 5 {
+		t.Errorf("the dead visit wrote %v, the first with %d lines; want one with 5", pages, n)
 	}
 }
 

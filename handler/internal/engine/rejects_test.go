@@ -22,6 +22,9 @@ func (w *world) rejects(q engine.RejectQuery) []engine.Reject {
 	for range 10_000 {
 		page, err := w.viewer.Rejects(w.t.Context(), q)
 		w.must(err)
+		if q.Limit > 0 && len(page.Rejects) > q.Limit {
+			w.t.Errorf("a page of rejects: got %d, want at most %d", len(page.Rejects), q.Limit)
+		}
 		all = append(all, page.Rejects...)
 		if page.Next == "" {
 			return all
