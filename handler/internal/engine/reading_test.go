@@ -141,7 +141,7 @@ func TestPageOfADeadVisitIsFollowed(t *testing.T) {
 	w.mortal(fatal)
 	w.tune = func(e *engine.Engine) { e.ReadSlowly(2, 100, func() bool { return false }) }
 	w.until(24*time.Hour, "dead", func(engine.Status) bool { return fatal.dead })
-	// What was judged benign would not be any more, without its destination.
+	// And what the first visit judged cannot be judged at once any more.
 	w.must(w.destination.Faults().Arm("ServerBusy", fhirsim.Arm{Times: 3, Route: "GET /{Type}/{id}/_history"}))
 	s := w.untilState(24*time.Hour, migration.ShownCompleted)
 	w.listed(s, migration.Rejects{Benign: 3, Conflict: 3, Malformed: 3})
