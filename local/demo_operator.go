@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"fhirferry/local/rig"
@@ -25,7 +25,11 @@ type operator struct {
 const answerLimit = 16 << 20
 
 func (o operator) ask(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, o.base+"/api/migration"+path, bytes.NewReader(nil))
+	return o.send(ctx, method, path, "", into)
+}
+
+func (o operator) send(ctx context.Context, method, path, content string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, o.base+"/api/migration"+path, strings.NewReader(content))
 	if err != nil {
 		return fmt.Errorf("%s migration%s: %w", method, path, err)
 	}

@@ -33,8 +33,12 @@ func startPair(ctx context.Context, o order) (*pair, error) {
 			}
 		}
 	}
+	p.Destination.Faults().DuplicateErrors(duplicates) // something for the app to find harmless
 	return p, nil
 }
+
+// duplicates is how many lines the destination calls duplicates although it has stored them.
+const duplicates = 3
 
 // stored is the number of storage requests of hosts and handlers; the services' own go past the proxies.
 func (p *pair) stored() int {

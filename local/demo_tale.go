@@ -128,14 +128,40 @@ func (t *tale) backlogDone(s show.Status) bool {
 	return writing > t.order.writeLeast && s.MigratedTill != nil && s.MigratedTill.After(t.progress.Started)
 }
 
+// check lets the app check both sides itself: by counts, and by the content of some resources of each type.
+func (t *tale) check(ctx context.Context) ([]show.Check, error) {
+	if t.last.State != "completed" {
+		return nil, nil
+	}
+	var checks []show.Check
+	for _, order := range []string{`{"kind":"surface"}`, fmt.Sprintf(`{"kind":"deep","sample":3,"seed":%d}`, t.order.seed)} {
+		t.screen.Say("asking the app for a check: %s", order)
+		c, err := t.app.operator.check(ctx, order, func(c show.Check) { t.screen.Say("%s", c.Line()) })
+		if err != nil {
+			return nil, fmt.Errorf("check both sides: %w", err)
+		}
+		checks = append(checks, c)
+	}
+	return checks, nil
+}
+
 // conclude compares both sides and prints the closing table.
 func (t *tale) conclude(ctx context.Context, out io.Writer) error {
+	checks, err := t.check(ctx)
+	if err != nil {
+		return err
+	}
+	rejects, classes, err := t.app.operator.rejects(ctx)
+	if err != nil {
+		return fmt.Errorf("list the rejects: %w", err)
+	}
 	t.screen.Say("comparing every version of every resource")
 	report := show.Report{
 		Comparison: show.Compare(inScope(t.pair.Source), inScope(t.pair.Destination)),
 		State:      t.last.State, Passed: t.passed, Chunks: t.last.ChunkCount(),
 		Requests: []show.Requests{{Of: "source", N: asked(t.pair.Source)}, {Of: "destination", N: asked(t.pair.Destination)}, {Of: "storage", N: t.pair.stored()}},
-		Notes:    t.notes(ctx),
+		Checks:   checks, Rejects: rejects,
+		Notes: append(t.notes(ctx), fmt.Sprintf("lines that the destination did not take, by class: %v", classes)),
 	}
 	fmt.Fprintln(out)
 	for _, line := range report.Lines() {

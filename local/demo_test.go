@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,13 +24,14 @@ import (
 // ferry is a migration without an app: it copies versions from one simulated service to the other, a few for each
 // look at its status, and answers as the app does.
 type ferry struct {
-	mu     sync.Mutex
-	pair   *pair
-	spoil  func(fhirsim.Version) (fhirsim.Version, bool)
-	haltAt int
-	state  string
-	moved  map[string]bool
-	till   *time.Time
+	mu      sync.Mutex
+	pair    *pair
+	spoil   func(fhirsim.Version) (fhirsim.Version, bool)
+	haltAt  int
+	verdict string // of the app's own checks; empty: equal
+	state   string
+	moved   map[string]bool
+	till    *time.Time
 }
 
 func (f *ferry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +44,15 @@ func (f *ferry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case verb == "/chunks":
 		fmt.Fprint(w, `{"chunks":[{"since":"2019-01-01T00:00:00.000Z","till":"2020-01-01T00:00:00.000Z"}],"next":null}`)
+		return
+	case verb == "/checks":
+		fmt.Fprint(w, `{"id":"c-1","kind":"surface","state":"running","done":1,"total":2}`)
+		return
+	case verb == "/checks/c-1":
+		fmt.Fprintf(w, `{"id":"c-1","kind":"surface","state":"done","verdict":%q,"same":2}`, cmp.Or(f.verdict, "equal"))
+		return
+	case verb == "/rejects":
+		fmt.Fprint(w, `{"rejects":[{"class":"conflict","type":"Patient","id":"p-1","file":"a/b.ndjson","offset":1234}],"next":null}`)
 		return
 	case verb == "/start":
 		f.state = "running"
@@ -131,7 +142,8 @@ func TestATaleThatEndsWell(t *testing.T) {
 	if err := tale.conclude(t.Context(), out); err != nil {
 		t.Errorf("got %v, want an equal end:\n%s", err, out)
 	}
-	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "its 1 versions are moved", "lay exactly on one of the 2 edges"} {
+	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "its 1 versions are moved", "lay exactly on one of the 2 edges",
+		"surface check: equal (2 the same, 0 different, 0 unknown)", "not taken, conflict: Patient/p-1, at byte 1,234 of a/b.ndjson", "by class: map[conflict:1]"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
 		}
@@ -160,7 +172,8 @@ func TestATaleThatEndsBadly(t *testing.T) {
 			}
 			return v, true
 		}}, "extra: Patient/" + victim},
-		"the run halts": {&ferry{haltAt: 1}, "NOT EQUAL: the run ended as halted"},
+		"the app's own check differs": {&ferry{verdict: "unknown"}, "NOT CHECKED"},
+		"the run halts":               {&ferry{haltAt: 1}, "NOT EQUAL: the run ended as halted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tale, out := stage(t, c.ferry)

@@ -24,6 +24,9 @@ func (f Frame) Block(width int) []string {
 	if counts := f.exceptions(); counts != "" {
 		lines = append(lines, fmt.Sprintf("%-9s %s", "counted", counts))
 	}
+	if steps := f.steps(); steps != "" {
+		lines = append(lines, fmt.Sprintf("%-9s %s", "steps", steps))
+	}
 	if f.Note != "" {
 		lines = append(lines, fmt.Sprintf("%-9s %s", "meanwhile", f.Note))
 	}
@@ -44,7 +47,7 @@ func (f Frame) Block(width int) []string {
 func (f Frame) Line() string {
 	line := fmt.Sprintf("%s %s %.0f%%, %s of %s versions, %s/s, %s left; chunks: %s; till %s", clock(f.Passed), f.State, math.Floor(f.Share()*100),
 		grouped(f.Resources.Imported), grouped(f.Total), grouped(int64(f.Speed)), remaining(f.Remaining), f.chunkWords(), till(f.MigratedTill))
-	for _, more := range []string{f.exceptions(), f.Note} {
+	for _, more := range []string{f.exceptions(), f.steps(), f.Note} {
 		if more != "" {
 			line += "; " + more
 		}
@@ -81,10 +84,35 @@ func (f Frame) exceptions() string {
 	if n := f.Resources.Rejected; n > 0 {
 		words = append(words, "rejected "+grouped(n))
 	}
+	if n := f.Resources.Benign; n > 0 {
+		words = append(words, "harmless duplicates "+grouped(n))
+	}
 	if n := f.Resources.Skipped; n > 0 {
 		words = append(words, "SearchParameter lines passed over "+grouped(n))
 	}
 	return strings.Join(words, ", ")
+}
+
+// steps tells how far the run is with what it does besides moving chunks.
+func (f Frame) steps() string {
+	var words []string
+	if p := f.Parameters; p != nil {
+		words = append(words, fmt.Sprintf("search parameters %s (%d found, %d written)", p.State, p.Found, p.Written))
+	}
+	if r := f.Reindex; r != nil {
+		words = append(words, fmt.Sprintf("reindex %s", r.State)+share(r.Done, r.Total))
+	}
+	if c := f.Check; c != nil {
+		words = append(words, c.Line())
+	}
+	return strings.Join(words, ", ")
+}
+
+func share(done, total int) string {
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s of %s)", grouped(int64(done)), grouped(int64(total)))
 }
 
 func bar(share float64, width int) string {

@@ -48,12 +48,17 @@ func frames(t *testing.T) map[string]Frame {
 		"resources":{"exported":45000,"imported":41210,"rejected":0,"skipped":1466},"problems":[],"problemsTotal":0}`)
 	halted := status(t, `{"state":"halted","migratedTill":null,"chunks":{"failed":1},"resources":{"imported":900,"rejected":12},"clean":false,
 		"problems":[{"chunk":"20190101T000000.000Z_x","detail":"import failed:\n  boundary"},{"detail":"source is slow"},{"detail":"c"},{"detail":"d"}],"problemsTotal":7}`)
+	closing := status(t, `{"state":"cutover","migratedTill":"2022-03-14T05:06:07.890Z","clean":true,"chunks":{"imported":30},
+		"resources":{"exported":80000,"imported":79997,"rejected":0,"skipped":0,"benign":3},
+		"searchParameters":{"state":"done","found":12,"written":10,"present":2,"failed":0},"reindex":{"state":"running","done":40,"total":1200},
+		"check":{"id":"c","kind":"surface","state":"running","done":7,"total":300,"remainingSeconds":61}}`)
 	var p Progress
 	p.Started = noon
 	p.Add(noon, Status{}, 76_003, "")
 	return map[string]Frame{
 		"idle":    {Status: Status{State: "idle"}, Remaining: -1},
 		"running": p.Add(noon.Add(9*time.Second), running, 76_003, "source written to 412 times"),
+		"closing": {Status: closing, Total: 80_000, Passed: time.Minute},
 		"halted":  {Status: halted, Total: 1_234_567, Passed: 3725 * time.Second, Remaining: 61 * time.Second, Speed: 12.7},
 	}
 }

@@ -28,7 +28,7 @@ type Frame struct {
 
 // Add takes a status read at an instant, while the source held total versions.
 func (p *Progress) Add(at time.Time, status Status, total int64, note string) Frame {
-	done := status.Resources.Imported + status.Resources.Rejected
+	done := status.settled()
 	p.samples = append(p.samples, sample{at, done})
 	for len(p.samples) > 2 && at.Sub(p.samples[1].at) >= speedSpan {
 		p.samples = p.samples[1:]
@@ -51,5 +51,5 @@ func (f Frame) Share() float64 {
 	if f.Total <= 0 {
 		return 0
 	}
-	return min(1, float64(f.Resources.Imported+f.Resources.Rejected)/float64(f.Total))
+	return min(1, float64(f.settled())/float64(f.Total))
 }

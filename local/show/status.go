@@ -13,6 +13,9 @@ type Status struct {
 	MigratedTill  *time.Time     `json:"migratedTill"`
 	Chunks        map[string]int `json:"chunks"` // by state; states may be added
 	Resources     Resources      `json:"resources"`
+	Parameters    *Parameters    `json:"searchParameters"` // null: they are not moved
+	Reindex       *Reindex       `json:"reindex"`          // likewise
+	Check         *Check         `json:"check"`            // the newest
 	Clean         bool           `json:"clean"`
 	Problems      []Problem      `json:"problems"`
 	ProblemsTotal int            `json:"problemsTotal"`
@@ -24,6 +27,23 @@ type Resources struct {
 	Imported int64 `json:"imported"`
 	Rejected int64 `json:"rejected"`
 	Skipped  int64 `json:"skipped"`
+	Benign   int64 `json:"benign"`
+}
+
+// Parameters is how far the custom search parameters are.
+type Parameters struct {
+	State   string `json:"state"`
+	Found   int    `json:"found"`
+	Written int    `json:"written"`
+	Present int    `json:"present"`
+	Failed  int    `json:"failed"`
+}
+
+// Reindex is how far the destination's reindex is.
+type Reindex struct {
+	State string `json:"state"`
+	Done  int    `json:"done"`
+	Total int    `json:"total"`
 }
 
 // Problem is something an operator should know.
@@ -31,6 +51,11 @@ type Problem struct {
 	Chunk  string    `json:"chunk"`
 	Detail string    `json:"detail"`
 	At     time.Time `json:"at"`
+}
+
+// settled is the number of lines of which the destination has said what became of them.
+func (s Status) settled() int64 {
+	return s.Resources.Imported + s.Resources.Rejected + s.Resources.Benign
 }
 
 // Open is the number of chunks that still have work to do.

@@ -13,6 +13,8 @@ type Report struct {
 	Passed   time.Duration
 	Chunks   int
 	Requests []Requests
+	Checks   []Check  // the app's own, of both sides
+	Rejects  []Reject // lines that the destination did not take, some of them when they are many
 	Notes    []string // further lines below the table
 }
 
@@ -22,8 +24,17 @@ type Requests struct {
 	N  int
 }
 
-// Good is true when the run completed and both sides are equal.
-func (r Report) Good() bool { return r.State == "completed" && r.Equal() }
+// Good is true when the run completed, both sides are equal, and the app's own checks found the same.
+func (r Report) Good() bool { return r.State == "completed" && r.Equal() && r.checked() }
+
+func (r Report) checked() bool {
+	for _, c := range r.Checks {
+		if !c.Equal() {
+			return false
+		}
+	}
+	return true
+}
 
 // Lines is the closing table: a row per resource type, then time, requests and the verdict.
 func (r Report) Lines() []string {
@@ -44,6 +55,12 @@ func (r Report) Lines() []string {
 	for _, example := range r.Examples {
 		lines = append(lines, "  "+example)
 	}
+	for _, c := range r.Checks {
+		lines = append(lines, "  "+c.Line())
+	}
+	for _, one := range r.Rejects {
+		lines = append(lines, "  not taken, "+one.Line())
+	}
 	for _, note := range r.Notes {
 		lines = append(lines, "  "+note)
 	}
@@ -60,6 +77,8 @@ func (r Report) verdict() string {
 	switch {
 	case r.Good():
 		return "EQUAL: the run completed, and every version of every resource is the same on both sides"
+	case r.Equal() && r.State == "completed":
+		return "NOT CHECKED: both sides are equal, but a check of the app's own did not find them so"
 	case r.Equal():
 		return fmt.Sprintf("NOT DONE: both sides are equal, but the run ended as %s", r.State)
 	case r.Total().Source == 0:
