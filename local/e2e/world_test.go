@@ -31,6 +31,8 @@ type plan struct {
 	resources  int
 	scale      float64 // how long the services take as a share of the real time
 	settings   map[string]string
+	// deIdentifies lets the source export de-identified.
+	deIdentifies bool
 }
 
 // newWorld starts storage and services and loads the source. All of it ends with the test.
@@ -51,7 +53,7 @@ func newWorld(t *testing.T, p plan) *world {
 	var err error
 	w.Rig, err = rig.Start(t.Context(), rig.Options{
 		Seed:        p.seed,
-		Source:      fhirsim.Options{Generation: p.generation, Scale: p.scale},
+		Source:      fhirsim.Options{Generation: p.generation, Scale: p.scale, AnonymizedExport: p.deIdentifies},
 		Destination: fhirsim.Options{Generation: fhirsim.Gen2, Scale: p.scale},
 	})
 	if err != nil {
@@ -83,6 +85,21 @@ func (w *world) defaults() map[string]string {
 		"FERRY_REQUEST_TIMEOUT":  "5s",
 	})
 	return all
+}
+
+// put keeps a file in the staging account.
+func (w *world) put(container, name, content string) {
+	w.Helper()
+	blobs, err := fhirsim.NewAzureBlobs(w.Azurite.ConnectionString())
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := blobs.CreateContainer(w.Context(), container); err != nil {
+		w.Fatal(err)
+	}
+	if err := blobs.Put(w.Context(), container, name, []byte(content)); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // firstInstant is when the oldest resource was written. Windows begin there, so that edges are known beforehand.
