@@ -24,7 +24,9 @@ type Check struct {
 }
 
 // Ended reports whether the check is over.
-func (c Check) Ended() bool { return c.State == "done" }
+func (c Check) Ended() bool {
+	return c.State == "done" || c.State == "" && c.Verdict != nil // the status leaves the state out
+}
 
 // Equal reports whether the check found both sides equal and could look at all that it was to look at.
 func (c Check) Equal() bool { return c.Ended() && c.Verdict != nil && *c.Verdict == "equal" }
