@@ -3,7 +3,7 @@ NPM_DONE = local/node_modules/.package-lock.json
 DIST = dist
 PACKAGE = build/fhirferry.zip
 
-.PHONY: demo test bench dist package publish upload lint deps settings clean
+.PHONY: demo test bench dist package publish upload lint deps settings api clean
 
 # Moves resources from one simulated service to another on this machine; options: make demo ARGS="..."
 demo: dist deps
@@ -58,6 +58,10 @@ $(NPM_DONE): local/package.json local/package-lock.json
 # Rewrites the settings tables of README.md and docs/settings.md from the code.
 settings:
 	UPDATE_README=1 go test -count=1 -run '^(TestREADMESettings|TestSettingsPage)$$' ./handler
+
+# Rewrites docs/api.md from handler/internal/server/openapi.json.
+api:
+	UPDATE_API=1 go test -count=1 -run '^TestAPIPage$$' ./handler/internal/server
 
 clean:
 	rm -rf dist build

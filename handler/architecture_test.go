@@ -48,11 +48,13 @@ func rooms() map[string]room {
 			[]string{"time", "errors", "fmt", "slices", "strings", "crypto/sha256", "encoding/hex", "cmp", "maps", "math", "sort", "strconv"},
 			[]string{std, goCmp},
 		},
-		ours + "fhir":      {[]string{std, sdk + "azcore"}, anyTest},
-		ours + "store":     {append(storage, std, ours+"migration", sdk+"azcore"), append(anyTest, ours+"engine")},
-		storetest:          {[]string{std, goCmp, ours + "migration", ours + "store"}, append(anyTest, ours+"engine")},
-		ours + "engine":    {[]string{std, ours + "migration", ours + "fhir"}, append(anyTest, ours+"store")},
-		ours + "server":    {[]string{std, ours + "engine", ours + "migration", chi}, anyTest},
+		ours + "fhir":   {[]string{std, sdk + "azcore"}, anyTest},
+		ours + "store":  {append(storage, std, ours+"migration", sdk+"azcore"), append(anyTest, ours+"engine")},
+		storetest:       {[]string{std, goCmp, ours + "migration", ours + "store"}, append(anyTest, ours+"engine")},
+		ours + "engine": {[]string{std, ours + "migration", ours + "fhir"}, append(anyTest, ours+"store")},
+		// Server's tests hold openapi.json to the schema of OpenAPI 3.1, and every answer to openapi.json.
+		ours + "server": {[]string{std, ours + "engine", ours + "migration", chi},
+			append(anyTest, "github.com/pb33f/libopenapi/datamodel", "github.com/santhosh-tekuri/jsonschema/v6")},
 		ours + "telemetry": {[]string{std, "github.com/microsoft/ApplicationInsights-Go/appinsights"}, anyTest},
 		// Main builds every client, so that no package below it needs to know how.
 		"fhirferry/handler": {append(storage, std, ours, sdk+"azcore", sdk+"azidentity"), anyTest},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fhirferry/handler/internal/engine"
+	"fhirferry/handler/internal/migration"
 )
 
 const chunkID = "20190101T000000.000Z_20190201T000000.000Z_0a1b2c3d"
@@ -202,7 +203,10 @@ func TestVisitHasADeadline(t *testing.T) {
 		o.VisitTimeout, o.HTTPTimeout = time.Hour, time.Minute
 		o.Verbs.Visit = func(ctx context.Context, _ string) error { see(ctx); return nil }
 		o.Verbs.Tick = func(ctx context.Context) error { see(ctx); return nil }
-		o.Verbs.Pause = func(ctx context.Context) (st engine.Status, err error) { see(ctx); return st, nil }
+		o.Verbs.Pause = func(ctx context.Context) (engine.Status, error) {
+			see(ctx)
+			return engine.Status{State: migration.ShownPaused}, nil
+		}
 	})
 	for _, c := range []struct {
 		path string

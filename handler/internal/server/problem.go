@@ -101,8 +101,7 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, refuse(http.StatusNotFound, "No such path",
-		"Nothing answers at this path. The calls are GET /api/migration, /api/migration/chunks, /api/migration/access, "+
-			"/api/migration/checks and POST /api/migration/start, pause, resume, stop, cutover, retry, checks."))
+		"Nothing answers at this path. GET /api/migration tells where the migration stands, GET /api/migration/openapi.json describes every call."))
 }
 
 // methodNotAllowed is also what chi calls for methods it does not know, on any path.

@@ -75,6 +75,7 @@ func New(o Options) http.Handler {
 	r.Get("/api/migration/access", s.answer(s.access))
 	r.Get("/api/migration/checks", s.answer(s.checks))
 	r.Get("/api/migration/checks/{id}", s.answer(s.check))
+	r.Get("/api/migration/openapi.json", s.describe)
 	r.Post("/api/migration/checks", s.startCheck)
 	r.Post("/api/migration/start", s.answer(s.start))
 	r.Post("/api/migration/retry", s.answer(s.retry))

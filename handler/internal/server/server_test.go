@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -63,10 +64,22 @@ type result struct {
 	panics   any
 }
 
+// complete gives what a test does not care about a value that the engine could return.
+func (r *result) complete() {
+	r.status.State = cmp.Or(r.status.State, migration.ShownIdle)
+	if r.record.Chunk.ID == "" {
+		r.record.Chunk = migration.Chunk{ID: chunkID, ResourceTypes: []string{"Patient"}, State: migration.Planned}
+	}
+	if r.check.Errand.ID == "" {
+		r.check.Errand = migration.NewErrand(migration.SurfaceErrand, migration.Idle, "1", time.Time{})
+	}
+}
+
 // open serves a handler whose verbs return res; change may alter the options before.
 func open(t *testing.T, res result, change ...func(*Options)) *site {
 	t.Helper()
 	s := &site{t: t, log: new(bytes.Buffer)}
+	res.complete()
 	called := func(format string, args ...any) error {
 		s.calls = append(s.calls, fmt.Sprintf(format, args...))
 		if res.panics != nil {
@@ -147,7 +160,9 @@ func (s *site) do(req *http.Request) reply {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, string(raw)}
+	got := reply{resp.StatusCode, resp.Header, string(raw)}
+	s.described(req, got)
+	return got
 }
 
 // logged returns the lines logged so far.
@@ -243,7 +258,7 @@ func TestEveryRouteIsKnown(t *testing.T) {
 	want := []string{
 		"GET /", "GET /api/migration", "GET /api/migration/", "GET /api/migration/access", "GET /api/migration/checks",
 		"GET /api/migration/checks/{id}", "GET /api/migration/chunks", "GET /api/migration/chunks/{id}",
-		"GET /api/migration/rejects", "POST /api/migration/checks",
+		"GET /api/migration/openapi.json", "GET /api/migration/rejects", "POST /api/migration/checks",
 		"POST /api/migration/cutover", "POST /api/migration/pause", "POST /api/migration/resume", "POST /api/migration/retry",
 		"POST /api/migration/start", "POST /api/migration/stop", "POST /tick", "POST /visit",
 	}
