@@ -121,8 +121,9 @@ func (p *planner) finish(ctx context.Context) error {
 	}
 	ended, over := false, p.run
 	err = p.leave(ctx, func(r *migration.Run) []migration.Problem {
-		// A cutover may have moved T, or an operator paused, since the round was opened: then it is counted again.
-		if ended = r.Reached() && len(unfinished) == 0 && !r.Paused && r.End.Equal(p.run.End); !ended {
+		// A cutover may have moved T or asked for the last steps again, or an operator paused, since the round was opened:
+		// then it is counted again.
+		if ended = r.MayClose(p.limits.Limits, len(unfinished)) && r.End.Equal(p.run.End); !ended {
 			return nil
 		}
 		r.EndRun(migration.Completed, p.Now())

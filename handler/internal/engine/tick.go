@@ -133,13 +133,12 @@ func (e *Engine) beginRound(ctx context.Context, run migration.Run, v Version, u
 		}
 	}
 	var round migration.Round
-	_, stepDue := run.NextStep(e.limits.Limits, len(unfinished))
 	switch till, due := migration.RoundDue(run, planned, e.limits.Settle, e.limits.Interval, e.Now()); {
 	case len(e.changed(run)) > 0:
 		return round, false, nil
 	case due:
 		round = migration.NewRound(run, till)
-	case run.Reached() && len(unfinished) == 0 && !run.Paused && run.Errand == "" && !stepDue && !e.Now().Before(run.NextRound):
+	case run.MayClose(e.limits.Limits, len(unfinished)) && !e.Now().Before(run.NextRound):
 		round = migration.NewRound(run, run.Frontier)
 		round.Kind = migration.Closing
 	default:

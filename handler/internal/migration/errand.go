@@ -175,6 +175,12 @@ func (r Run) NextStep(l Limits, unfinished int) (ErrandKind, bool) {
 	return "", false
 }
 
+// MayClose reports whether nothing but the closing round is left: everything up to T is moved, and every step has ended.
+func (r Run) MayClose(l Limits, unfinished int) bool {
+	_, due := r.NextStep(l, unfinished)
+	return r.Reached() && unfinished == 0 && !r.Paused && r.Errand == "" && !due
+}
+
 // NewStep makes the errand of a step. What comes after the last import is for this end of the run: a cutover may move it
 // while the step is under way.
 func (r Run) NewStep(kind ErrandKind, number string, now time.Time) Errand {
