@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"fhirferry/handler/internal/fhir"
 	"fhirferry/handler/internal/migration"
@@ -59,6 +60,11 @@ func (v *errandVisit) check(ctx context.Context) error {
 // planCheck fixes the resource types: those asked for, else the run's, else what the source's capability statement has of
 // those in the settings. Over: the check has come to its end.
 func (v *errandVisit) planCheck(ctx context.Context) (over bool, err error) {
+	if asOf := v.errand.AsOf; !asOf.After(v.errand.Scope.Since) || !asOf.After(v.run.Since) {
+		v.errand.Note("nothing was compared: what is moved begins at " + asOf.Format(time.RFC3339Nano) + " or later; " +
+			"check again when migratedTill is past it, or name an asOf")
+		return true, v.conclude(ctx)
+	}
 	types := v.errand.Types
 	if len(types) == 0 {
 		types = v.run.Types
@@ -112,36 +118,31 @@ func (v *errandVisit) inVain(s migration.Side) string {
 func (v *errandVisit) troubled(ctx context.Context, s migration.Side, err error) (reason string, _ error) {
 	var fault *fhir.Error
 	if !errors.As(err, &fault) {
-		if ctx.Err() == nil {
-			return "", err
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return "", err // of storage, or the handler is told to end: no server is to blame
 		}
 		// The visit's own time was up in the middle of a question: its several requests take too long.
 		fault = &fhir.Error{Op: "ask the " + string(s), Detail: "no answer within the time of a visit"}
 		err = fault
 	}
 	if fault.Busy() {
-		return "", v.later(ctx, fault, "")
+		return "", v.later(ctx, max(v.limits.Poll, fault.RetryAfter), explain(err))
 	}
 	silent := fault.Transport() || fault.TimedOut()
 	if v.errand.PatienceWith(s).Fault(silent, v.limits.Limits) {
 		return explain(err), nil
 	}
 	v.errand.Attempts = v.errand.PatienceWith(s).Faults
-	return "", v.later(ctx, fault, explain(err))
+	return "", v.later(ctx, max(v.backOff(v.errand.Attempts-1), fault.RetryAfter), explain(err),
+		v.problems(string(v.errand.Kind)+" check waits: "+explain(err))...)
 }
 
 // later keeps what was found and makes the check wait.
-func (v *errandVisit) later(ctx context.Context, fault *fhir.Error, reason string) error {
+func (v *errandVisit) later(ctx context.Context, wait time.Duration, reason string, problems ...migration.Problem) error {
 	ctx, cancel := v.briefly(ctx)
 	defer cancel()
 	if err := v.keep(ctx); err != nil {
 		return err
-	}
-	wait := max(v.limits.Poll, fault.RetryAfter)
-	var problems []migration.Problem
-	if reason != "" {
-		wait = max(v.backOff(v.errand.Attempts-1), fault.RetryAfter)
-		problems = v.problems(string(v.errand.Kind) + " check waits: " + reason)
 	}
 	v.errand.Postpone(reason, v.Now(), v.Now().Add(wait))
 	return v.rest(ctx, wait, problems...)

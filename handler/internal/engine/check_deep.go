@@ -68,7 +68,10 @@ func (v *errandVisit) lookAtOne(ctx context.Context) error {
 		return nil
 	case !found:
 		return nil
-	case chosen.Deleted && !e.Scope.Deleted, e.Chosen(chosen.LastUpdated):
+	case chosen.Deleted && !e.Scope.Deleted:
+		e.PassOverDelete(chosen.LastUpdated)
+		return nil
+	case e.Chosen(chosen.LastUpdated):
 		e.PassOver(chosen.LastUpdated)
 		return nil
 	}

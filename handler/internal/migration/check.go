@@ -55,6 +55,7 @@ type CheckProgress struct {
 	Seen    []time.Time // when these were last updated
 	Oldest  time.Time   // where the span of time begins on this side; zero: not known yet
 	From    time.Time   // the next one is chosen from here on
+	Passed  int         // soft deletes passed over on this side, for they are not moved
 	Filling bool        // chance has come to the end of the span, and what it left out is taken in order
 	Row     SampleRow   // what was found
 }
@@ -121,7 +122,7 @@ func (e *Errand) Conclude() {
 		e.Verdict = Passed
 	case e.Different > 0:
 		e.Verdict = Different
-	case e.Unknown > 0 || e.Check.ExportOnly || len(e.Types) == 0:
+	case e.Unknown > 0 || e.Check.ExportOnly || !e.Check.Planned || len(e.Types) == 0:
 		e.Verdict = Unknown
 	default:
 		e.Verdict = Equal

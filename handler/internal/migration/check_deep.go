@@ -79,6 +79,17 @@ func (e Errand) Chosen(lastUpdated time.Time) bool {
 // PassOver goes on after a resource that is not compared.
 func (e *Errand) PassOver(lastUpdated time.Time) { e.Check.From = lastUpdated.Add(Instant) }
 
+// passes is how many soft deletes are passed over for each resource to choose: a type may hold a million of them.
+const passes = 20
+
+// PassOverDelete goes on after a soft delete where these are not moved, but not one by one for ever.
+func (e *Errand) PassOverDelete(lastUpdated time.Time) {
+	e.PassOver(lastUpdated)
+	if e.Check.Passed++; e.Check.Passed >= passes*max(e.Sample, DefaultSample) {
+		e.Unchosen(fmt.Sprintf("given up after %d soft deletes, which are not moved; others could not be found among them", e.Check.Passed))
+	}
+}
+
 // Compared counts a resource that was chosen and looked up; a nil finding is an equal one. The next is chosen after it.
 func (e *Errand) Compared(lastUpdated time.Time, f *Finding) {
 	row := &e.Check.Row
@@ -135,7 +146,7 @@ func (e *Errand) record(f *Finding) {
 // turn goes on to the other side, or leaves the type finished.
 func (e *Errand) turn() {
 	c := &e.Check
-	c.Taken, c.Seen, c.Oldest, c.From, c.Filling = 0, nil, time.Time{}, time.Time{}, false
+	c.Taken, c.Seen, c.Oldest, c.From, c.Passed, c.Filling = 0, nil, time.Time{}, time.Time{}, 0, false
 	if c.Side == AtSource {
 		c.Side = AtDestination
 	} else {
