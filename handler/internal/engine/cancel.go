@@ -24,8 +24,8 @@ func (v *visit) cancel(ctx context.Context) error {
 		if !errors.As(err, &fault) {
 			return err
 		}
-		if v.chunk.State.Open() && v.chunk.Attempts+1 < cancelTries {
-			if err := v.chunk.Faulted(fault.Error(), v.Now(), v.Now().Add(v.backOff(v.chunk.Attempts)), migration.Limits{MaxFailures: cancelTries}); err != nil {
+		if v.chunk.State.Open() && v.chunk.CancelFaults+1 < cancelTries {
+			if err := v.chunk.CancelFaulted(fault.Error(), v.Now(), v.Now().Add(v.backOff(v.chunk.CancelFaults))); err != nil {
 				return err
 			}
 			return v.save(ctx, migration.Save{Slot: v.keepSlot()})

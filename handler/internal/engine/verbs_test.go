@@ -130,6 +130,31 @@ func TestStopBetweenPolls(t *testing.T) {
 	}
 }
 
+// Nor does it when the chunk has had faults before, and these cost its job none of the tries to cancel it.
+func TestStopAfterFaults(t *testing.T) {
+	w := newWorld(t)
+	w.small()
+	w.source.Faults().StickExport(1)
+	w.start(engine.Overrides{})
+	w.until(24*time.Hour, "in an export job", func(engine.Status) bool {
+		flying := w.chunks()
+		return len(flying) == 1 && flying[0].State == migration.Exporting && flying[0].NotBefore.Sub(w.Now()) > 4*time.Minute
+	})
+	run, _, err := w.ledger.Current(t.Context())
+	w.must(err)
+	chunk, v, err := w.ledger.Chunk(t.Context(), run.ID, w.chunks()[0].ID)
+	w.must(err)
+	chunk.Attempts = 3 // jobs of it were lost before
+	_, err = w.ledger.SaveChunk(t.Context(), run.ID, migration.Save{Chunk: chunk, Version: v, Now: w.Now()})
+	w.must(err)
+	w.must(w.source.Faults().Arm("DropBefore", fhirsim.Arm{Times: 1, Route: "DELETE /_operations/"}))
+	w.stop()
+	s := w.untilState(2*time.Minute, migration.ShownStopped)
+	if job := jobs(w.source, "export")[0]; !job.Cancelled || s.Totals.Reported > 0 {
+		t.Errorf("the job: got state %s, want it cancelled and no problem: %s", job.State, w.tell(s))
+	}
+}
+
 // A stop whose import's answer was lost posts the same body once more to learn the job, and cancels it.
 func TestStopAfterLostImportAnswer(t *testing.T) {
 	w := newWorld(t)

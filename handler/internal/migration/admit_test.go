@@ -173,6 +173,8 @@ func TestAdmit(t *testing.T) {
 	visited.ClaimedTill = visited.NotBefore
 	faulted := waiting
 	faulted.Attempts = 1
+	uncancelled := waiting
+	must(t, uncancelled.CancelFaulted("502", instant(), waiting.NotBefore))
 	for name, tc := range map[string]struct {
 		run        Run
 		unfinished []Chunk
@@ -189,7 +191,8 @@ func TestAdmit(t *testing.T) {
 		"halted":                                {Run{}, []Chunk{p1, x1, overdue, bad}, Slots{}, []Chunk{overdue}},
 		"stopping: a mere wait is no hindrance": {Run{StopAsked: true}, []Chunk{waiting, p1, flying, bad}, Slots{}, []Chunk{waiting, p1, flying, bad}},
 		"stopping: a visit under way is":        {Run{StopAsked: true}, []Chunk{visited, p1}, Slots{}, []Chunk{p1}},
-		"stopping: the wait after a fault is":   {Run{StopAsked: true}, []Chunk{faulted, p1}, Slots{}, []Chunk{p1}},
+		"stopping: nor is the wait of a fault":  {Run{StopAsked: true}, []Chunk{faulted, p1}, Slots{}, []Chunk{faulted, p1}},
+		"stopping: that of a failed cancel is":  {Run{StopAsked: true}, []Chunk{uncancelled, p1}, Slots{}, []Chunk{p1}},
 		"ended":                                 {Run{EndedAt: instant()}, []Chunk{p1, overdue}, Slots{}, nil},
 		"a posted body waits for its own lane":  {Run{}, []Chunk{x2}, Slots{}, []Chunk{x2}},
 	} {

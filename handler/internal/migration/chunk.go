@@ -104,6 +104,7 @@ type Chunk struct {
 	State         State
 	NotBefore     time.Time // no visit earlier than this; doubles as the claim of the visit under way
 	ClaimedTill   time.Time // equal to NotBefore while that is a claim and no mere wait
+	CancelFaults  int       // tries to cancel its job that failed
 	Attempts      int       // consecutive faults; any progress resets it
 	Export        Job
 	Import        Job

@@ -41,7 +41,7 @@ func (c *Chunk) Claim(now, until time.Time) error {
 }
 
 // ClaimToCancel reserves the chunk of a run that is stopping. It does not wait for the next poll, which may be an hour
-// away, but for a visit under way, and after a fault as long as that says.
+// away, but for a visit under way, and after a try to cancel that failed.
 func (c *Chunk) ClaimToCancel(now, until time.Time) error {
 	if c.Cancellable(now) {
 		c.NotBefore = now
@@ -51,7 +51,17 @@ func (c *Chunk) ClaimToCancel(now, until time.Time) error {
 
 // Cancellable reports whether a stop may visit the chunk now.
 func (c Chunk) Cancellable(now time.Time) bool {
-	return c.State.Unfinished() && (!now.Before(c.NotBefore) || c.Attempts == 0 && !c.NotBefore.Equal(c.ClaimedTill))
+	return c.State.Unfinished() && (!now.Before(c.NotBefore) || !c.NotBefore.Equal(c.ClaimedTill))
+}
+
+// CancelFaulted counts a try to cancel the chunk's job that failed. It keeps its claim up to the next.
+func (c *Chunk) CancelFaulted(reason string, now, next time.Time) error {
+	if err := c.require("fault of a cancellation", Planned, Exporting, Exported, Importing); err != nil {
+		return err
+	}
+	c.CancelFaults++
+	c.NotBefore, c.ClaimedTill, c.UpdatedAt, c.LastError = next, next, now, Trim(reason)
+	return nil
 }
 
 // ExportIntended numbers a new try before its kick-off is sent (invariant 14). What an earlier try left is never read.

@@ -101,6 +101,7 @@ func tableEvents() []tableEvent {
 			map[State]State{Exporting: Planned, Importing: Exported}},
 		{"Rejected", func(c *Chunk) error { return c.Rejected("400", instant()) },
 			map[State]State{Planned: Failed, Exporting: Failed, Exported: Failed, Importing: Failed}},
+		{"CancelFaulted", func(c *Chunk) error { return c.CancelFaulted("502", instant(), next) }, toItself(Planned, Exporting, Exported, Importing)},
 		{"Cancel", func(c *Chunk) error { return c.Cancel(instant()) },
 			map[State]State{Planned: Cancelled, Exporting: Cancelled, Exported: Cancelled, Importing: Cancelled, Failed: Cancelled}},
 		{"RetryExport", func(c *Chunk) error { return c.RetryExport(instant()) }, map[State]State{Failed: Planned}},

@@ -104,7 +104,7 @@ func (p *process) checkSaved(pt *part, before chunkRow, row *chunkRow, s Save) {
 		p.checkLimits(pt)
 		return
 	}
-	claims := !is.ClaimedTill.Equal(was.ClaimedTill) && is.State == was.State
+	claims := !is.ClaimedTill.Equal(was.ClaimedTill) && is.State == was.State && is.CancelFaults == was.CancelFaults
 	if claims || was.State == Failed {
 		if before.owner != nil && before.owner != p {
 			before.owner.lost = true

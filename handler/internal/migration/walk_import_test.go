@@ -231,8 +231,8 @@ func (x *visitor) cancel() error {
 	if errors.Is(err, errStorage) {
 		return err
 	}
-	if err != nil && x.chunk.State.Open() && x.chunk.Attempts+1 < 3 {
-		if err := x.chunk.Faulted(err.Error(), x.clock(), x.backOff(), Limits{MaxFailures: 3}); err != nil {
+	if err != nil && x.chunk.State.Open() && x.chunk.CancelFaults+1 < 3 {
+		if err := x.chunk.CancelFaulted(err.Error(), x.clock(), x.backOff()); err != nil {
 			return err
 		}
 		return x.save(Save{Slot: x.keepSlot()})
