@@ -124,14 +124,6 @@ func (v *errandVisit) storedParameters(ctx context.Context, service *fhir.Client
 }
 
 // instead ends a visit that wanted something, once what happens instead is saved.
-func (v *errandVisit) saved(err error) error {
-	if err != nil {
-		return err
-	}
-	return errYield
-}
-
-// instead ends a visit that wanted something, once what happens instead is saved.
 func instead(err error) error {
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func (e *Errand) Claim(now, until time.Time) error {
 }
 
 // ClaimToCancel reserves the step of a run that is stopping. It waits for a visit under way and, after a fault, as long
-// as that says, but not for the next look at its job.
+// as that says, but not for the next look at its job. A check has no job to cancel, so its faults are no reason to wait.
 func (e *Errand) ClaimToCancel(now, until time.Time) error {
 	if e.Cancellable(now) {
 		e.NotBefore = now
@@ -125,7 +125,7 @@ func (e *Errand) ClaimToCancel(now, until time.Time) error {
 
 // Cancellable reports whether a stop may visit the errand now.
 func (e Errand) Cancellable(now time.Time) bool {
-	return !e.Ended() && (!now.Before(e.NotBefore) || e.Attempts == 0 && !e.NotBefore.Equal(e.ClaimedTill))
+	return !e.Ended() && (!now.Before(e.NotBefore) || (e.Attempts == 0 || e.Kind.IsCheck()) && !e.NotBefore.Equal(e.ClaimedTill))
 }
 
 // Progressed counts what a visit has done and lets the next one in.

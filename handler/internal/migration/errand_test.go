@@ -148,6 +148,7 @@ func TestErrandClaimToCancel(t *testing.T) {
 		"waits for its job":  {func(e *Errand) { e.Progressed(now, now.Add(time.Hour)) }, nil},
 		"held by a visit":    {func(e *Errand) {}, ErrNotDue},
 		"waits after faults": {func(e *Errand) { e.Faulted("no", now, now.Add(time.Hour)) }, ErrNotDue},
+		"a check waits":      {func(e *Errand) { e.Kind = SurfaceErrand; e.Faulted("no", now, now.Add(time.Hour)) }, nil},
 		"over":               {func(e *Errand) { e.End(now) }, ErrNotDue},
 	} {
 		e := NewErrand(ReindexErrand, "r", "1", now)
