@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -114,6 +115,33 @@ func inScope(s *fhirsim.Server) iter.Seq[seed.Version] {
 	return func(yield func(seed.Version) bool) {
 		s.Versions(func(v fhirsim.Version) bool { return v.Type == apart || yield(seed.Version(v)) })
 	}
+}
+
+// current are the ids of a type's resources that are not deleted. Versions come in order.
+func current(s *fhirsim.Server, name string) map[string]bool {
+	ids := map[string]bool{}
+	s.Versions(func(v fhirsim.Version) bool {
+		if v.Type == name {
+			delete(ids, v.ID)
+			if !v.Deleted {
+				ids[v.ID] = true
+			}
+		}
+		return true
+	})
+	return ids
+}
+
+// lacking are the source's search parameters that the destination does not hold, in order.
+func lacking(source, destination *fhirsim.Server) []string {
+	there := current(destination, apart)
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(current(source, apart))) {
+		if !there[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // held is the number of versions in scope that a service holds.

@@ -77,7 +77,7 @@ func (f *ferry) copy(n int) {
 	began := time.Now()
 	f.pair.Source.Versions(func(v fhirsim.Version) bool {
 		key := v.Type + "/" + v.ID + "/" + v.VersionID
-		if v.Type == apart || f.moved[key] {
+		if f.moved[key] {
 			return true
 		}
 		f.moved[key] = true
@@ -142,7 +142,7 @@ func TestATaleThatEndsWell(t *testing.T) {
 	if err := tale.conclude(t.Context(), out); err != nil {
 		t.Errorf("got %v, want an equal end:\n%s", err, out)
 	}
-	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "its 1 versions are moved", "lay exactly on one of the 2 edges",
+	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "1 at the source, 1 at the destination", "lay exactly on one of the 2 edges",
 		"surface check: equal (2 the same, 0 different, 0 unknown)", "not taken, conflict: Patient/p-1, at byte 1,234 of a/b.ndjson", "by class: map[conflict:1]"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
@@ -172,6 +172,8 @@ func TestATaleThatEndsBadly(t *testing.T) {
 			}
 			return v, true
 		}}, "extra: Patient/" + victim},
+		"a search parameter is lost": {&ferry{spoil: func(v fhirsim.Version) (fhirsim.Version, bool) { return v, v.Type != apart }},
+			"missing: search parameter x"},
 		"the app's own check differs": {&ferry{verdict: "unknown"}, "NOT CHECKED"},
 		"the run halts":               {&ferry{haltAt: 1}, "NOT EQUAL: the run ended as halted"},
 	} {

@@ -47,13 +47,16 @@ func TestOnceWithEveryStep(t *testing.T) {
 	if c := w.checked(`{"kind":"deep","sample":2,"seed":7}`); !c.Equal() || c.Same < len(loaded()) {
 		t.Errorf("got %s, want what was chosen of every type equal", c.Line())
 	}
+	if a := w.get("/openapi.json"); a.code != http.StatusOK || !strings.Contains(string(a.body), "/api/migration/rejects") {
+		t.Errorf("openapi.json: got %.200s", a)
+	}
 	resp, err := http.Get(w.DestinationURL + "/Patient?nickname=de&_summary=count")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if strict := resp.StatusCode; strict != http.StatusOK {
-		t.Errorf("a search by the moved parameter: got %d", strict)
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a search by the moved parameter: got %s", resp.Status)
 	}
 }
 

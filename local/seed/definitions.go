@@ -155,6 +155,9 @@ func (d *definitions) emit(fields map[string]json.RawMessage, yield func(Version
 	if ref.Type == "" || ref.Type == "Bundle" {
 		return nil
 	}
+	if ref.Type == "SearchParameter" && !storable(fields) {
+		return nil
+	}
 	ref.ID = validID(fields)
 	if ref.ID == "" {
 		return fmt.Errorf("%s has no id, name or url", ref.Type)
@@ -176,6 +179,12 @@ func (d *definitions) emit(fields map[string]json.RawMessage, yield func(Version
 		return errStopped
 	}
 	return nil
+}
+
+// storable reports whether a service would have stored a search parameter: it refuses what it cannot search by, which is
+// what has no expression or a type of its own, and what is for other resource types than those of FHIR (contract 8.2).
+func storable(fields map[string]json.RawMessage) bool {
+	return text(fields["expression"]) != "" && text(fields["type"]) != "special" && strings.HasPrefix(text(fields["url"]), "http://hl7.org/")
 }
 
 func (d *definitions) nextGroup() {

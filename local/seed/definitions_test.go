@@ -113,7 +113,7 @@ func TestDefinitionsOfThePackage(t *testing.T) {
 			large++
 		}
 	}
-	for name, atLeast := range map[string]int{"StructureDefinition": 300, "ValueSet": 600, "CodeSystem": 400, "ConceptMap": 10, "SearchParameter": 50} {
+	for name, atLeast := range map[string]int{"StructureDefinition": 300, "ValueSet": 600, "CodeSystem": 400, "ConceptMap": 10, "SearchParameter": 20} {
 		if types[name] < atLeast {
 			t.Errorf("%s: got %d, want at least %d", name, types[name], atLeast)
 		}

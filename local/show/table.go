@@ -16,6 +16,7 @@ type Report struct {
 	Checks   []Check  // the app's own, of both sides
 	Rejects  []Reject // lines that the destination did not take, some of them when they are many
 	Notes    []string // further lines below the table
+	Lacking  []string // search parameters that the destination lacks
 }
 
 // Requests is how often somebody was asked something.
@@ -25,7 +26,9 @@ type Requests struct {
 }
 
 // Good is true when the run completed, both sides are equal, and the app's own checks found the same.
-func (r Report) Good() bool { return r.State == "completed" && r.Equal() && r.checked() }
+func (r Report) Good() bool {
+	return r.State == "completed" && r.Equal() && r.checked() && len(r.Lacking) == 0
+}
 
 func (r Report) checked() bool {
 	for _, c := range r.Checks {
@@ -61,6 +64,9 @@ func (r Report) Lines() []string {
 	for _, one := range r.Rejects {
 		lines = append(lines, "  not taken, "+one.Line())
 	}
+	for _, id := range r.Lacking {
+		lines = append(lines, "  missing: search parameter "+id)
+	}
 	for _, note := range r.Notes {
 		lines = append(lines, "  "+note)
 	}
@@ -77,6 +83,8 @@ func (r Report) verdict() string {
 	switch {
 	case r.Good():
 		return "EQUAL: the run completed, and every version of every resource is the same on both sides"
+	case r.Equal() && len(r.Lacking) > 0:
+		return fmt.Sprintf("NOT EQUAL: the destination lacks %d search parameters", len(r.Lacking))
 	case r.Equal() && r.State == "completed":
 		return "NOT CHECKED: both sides are equal, but a check of the app's own did not find them so"
 	case r.Equal():
