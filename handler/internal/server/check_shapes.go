@@ -45,7 +45,7 @@ type checkSummaryJSON struct {
 	Same             int                  `json:"same"`
 	Different        int                  `json:"different"`
 	Unknown          int                  `json:"unknown"`
-	Waiting          *string              `json:"waiting"` // what it waits for after a fault
+	Waiting          *string              `json:"waiting"` // the answer it waits after: of a busy server, or a fault
 	Notes            []string             `json:"notes"`
 }
 
