@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func planParameters(source, destination []fhir.SearchParameter, listed []fhir.De
 		searchable[l.URL] = true
 	}
 	// The newest of one url comes first.
-	ordered := slices.SortedFunc(slices.Values(source), func(a, b fhir.SearchParameter) int {
+	ordered := slices.SortedFunc(maps.Values(newestByID(source)), func(a, b fhir.SearchParameter) int {
 		return cmp.Or(cmp.Compare(a.URL, b.URL), b.LastUpdated.Compare(a.LastUpdated), cmp.Compare(a.ID, b.ID))
 	})
 	for i, p := range ordered {
@@ -85,6 +86,17 @@ func planParameters(source, destination []fhir.SearchParameter, listed []fhir.De
 		}
 	}
 	return plan
+}
+
+// newestByID leaves out what was read twice, for it was changed between two pages.
+func newestByID(read []fhir.SearchParameter) map[string]fhir.SearchParameter {
+	newest := map[string]fhir.SearchParameter{}
+	for _, p := range read {
+		if before, twice := newest[p.ID]; !twice || !p.LastUpdated.Before(before.LastUpdated) {
+			newest[p.ID] = p
+		}
+	}
+	return newest
 }
 
 // newestOf is the first of those that share the url of the ith.

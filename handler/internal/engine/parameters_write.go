@@ -41,6 +41,13 @@ func (v *errandVisit) writeParameters(ctx context.Context, plan parametersPlan) 
 	if len(left) == 0 {
 		return v.endParameters(ctx, plan, results)
 	}
+	// A write starts no job, but it changes the destination: it waits for what a job waits for (invariant 9).
+	switch may, err := v.mayStart(ctx); {
+	case err != nil:
+		return err
+	case !may:
+		return v.hold(ctx)
+	}
 	giveUp := func(reason string) error { return v.giveUpWriting(ctx, plan, results, reason) }
 	switch active, err := v.destination.ActiveReindex(ctx); {
 	case err != nil && !indifferent(err):
@@ -62,12 +69,18 @@ func (v *errandVisit) writeParameters(ctx context.Context, plan parametersPlan) 
 	switch {
 	case err == nil:
 		return v.seeAnswers(ctx, chosen, answers, giveUp)
-	case !errors.As(err, &fault) || !fault.Unacceptable():
-		return v.patiently(ctx, err, giveUp)
-	case len(chosen) > 1:
+	case !errors.As(err, &fault):
+		return err
+	case len(chosen) > 1 && fault.Unacceptable():
 		// One entry spoils the others: halved often enough, it is refused alone.
 		v.errand.BatchSize = (len(chosen) + 1) / 2
 		return v.goOn(ctx)
+	case len(chosen) > 1 && fault.TimedOut():
+		// The server needs a while for each. It may be at work on these still, so the fewer ones come later.
+		v.errand.BatchSize = (len(chosen) + 1) / 2
+		return v.follow(ctx, v.limits.Poll)
+	case !fault.Unacceptable():
+		return v.patiently(ctx, err, giveUp)
 	}
 	return v.recordResults(ctx, []parameterResult{{chosen[0].ID, chosen[0].URL, parameterRefused, fault.Status, fault.Detail, false}}, 0)
 }

@@ -118,10 +118,10 @@ func (r BatchResult) Busy() bool {
 	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable
 }
 
-// Passing reports a failure that the next try may not meet: a timeout, a fault of the server, or two writers at once,
-// which it answers 400 (contract 8.2).
+// Passing reports a failure that the next try may not meet: a timeout, a fault of the server, what it did not expect
+// itself (424), or two writers at once, which it answers 400 (contract 8.2).
 func (r BatchResult) Passing() bool {
-	return r.Status == http.StatusRequestTimeout || r.Status >= http.StatusInternalServerError ||
+	return r.Status == http.StatusRequestTimeout || r.Status == http.StatusFailedDependency || r.Status >= http.StatusInternalServerError ||
 		r.Status == http.StatusBadRequest && strings.Contains(r.text, "concurren")
 }
 

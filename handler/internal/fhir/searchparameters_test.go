@@ -170,7 +170,7 @@ func TestPutSearchParameters(t *testing.T) {
 		told = append(told, fmt.Sprint(word, r.Status))
 	}
 	want := []string{"written 201", "written 200", "collides 400", "passing 400", "locked 409", "busy 429", "passing 408", "passing 500",
-		"405", "424", "locked 423", "busy 503"}
+		"405", "passing 424", "locked 423", "busy 503"}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}
