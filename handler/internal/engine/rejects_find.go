@@ -10,8 +10,11 @@ import (
 	"fhirferry/handler/internal/migration"
 )
 
-// linesPerLook is how many lines of an input are passed between two looks at the clock.
-const linesPerLook = 1000
+// Lines, and bytes, of an input that are passed between two looks at the clock: a line may be many megabytes long.
+const (
+	linesPerLook = 1000
+	bytesPerLook = 8 << 20
+)
 
 // locate walks through the input file to the line that was told: from the byte at which its slice begins, where that is
 // not the start of the file behind the next end of a line, counting the lines that are not blank (contract 5.3). The place
@@ -29,7 +32,8 @@ func (r *rejectReader) locate(ctx context.Context, input stagedFile, told fhir.E
 			return line{}, false, atEnd(err)
 		}
 	}
-	for passed := 1; ; passed++ {
+	passed, looked := 0, r.input.at
+	for {
 		var found line
 		wanted := r.place.Line == told.Line-1
 		err := r.pass(input, wanted, &found)
@@ -38,8 +42,12 @@ func (r *rejectReader) locate(ctx context.Context, input stagedFile, told fhir.E
 			return line{}, false, atEnd(err)
 		case wanted && !found.blank:
 			return found, true, nil
-		case passed%linesPerLook == 0 && r.overtime(ctx):
-			return line{}, false, errVisitOver
+		}
+		if passed++; passed == linesPerLook || r.input.at-looked >= bytesPerLook {
+			if r.overtime(ctx) {
+				return line{}, false, errVisitOver
+			}
+			passed, looked = 0, r.input.at
 		}
 	}
 }
@@ -141,6 +149,10 @@ func (r *rejectReader) benign(ctx context.Context, told fhir.ErrorLine, input st
 		return known, nil
 	}
 	versions, err := r.destination.VersionsAt(ctx, head.Type, head.ID, head.LastUpdated)
+	var fault *fhir.Error
+	if errors.As(err, &fault) && fault.Declined() {
+		return false, nil // nothing is proven, and asking again would hold the run up for ever
+	}
 	if err != nil {
 		return false, err
 	}

@@ -70,7 +70,7 @@ func inAccount(file string, staging Staging) (container, name string) {
 }
 
 // fill classifies lines until a page is full, everything is read, the visit's time is over or something does not answer.
-// It comes at least one line further.
+// It comes at least one line, or one error file, further.
 func (r *rejectReader) fill(ctx context.Context) error {
 	r.page, r.held = rejectPage{}, map[fhir.Head]bool{}
 	for len(r.page.Rejects) < r.rejectsPerPage && r.place.Unit < len(r.units) {
@@ -80,9 +80,7 @@ func (r *rejectReader) fill(ctx context.Context) error {
 		}
 		if !ok {
 			r.endUnit()
-			continue
-		}
-		if err := r.take(ctx, told); err != nil {
+		} else if err := r.take(ctx, told); err != nil {
 			return err
 		}
 		if r.overtime(ctx) && r.place.Unit < len(r.units) {

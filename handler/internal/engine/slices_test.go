@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,35 @@ func TestLinesOfSlices(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) || untold != len(units) || place.Rejects.Malformed != int64(len(want)) || place.Rejects.Other != int64(untold) {
 			t.Fatalf("seed %d: got %v and %d untold (%+v), want %v and %d", seed, got, untold, place.Rejects, want, len(units))
 		}
+	}
+}
+
+// A visit looks at the clock on its way through long lines too, and between error files that tell nothing.
+func TestLooksAtTheClock(t *testing.T) {
+	staging := storetest.NewStaging()
+	put := func(container, name, content string) {
+		t.Helper()
+		if err := staging.Put(t.Context(), container, name, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(staging.Container(), "in", strings.Repeat(strings.Repeat("x", bytesPerLook/2)+"\n", 5))
+	put("errors", "far", `{"resourceType":"OperationOutcome","issue":[{"details":{"text":"Unexpected"},`+
+		`"diagnostics":"Failed to process resource at line: 5 with stream start offset: 0"}]}`)
+	input := stagedFile{fhir.OutputFile{Type: "Patient"}, "in"}
+	unit := func(name string) errorUnit { return errorUnit{input: input, container: "errors", name: name, count: 1} }
+	e := &Engine{staging: staging, rejectsPerPage: 100, rejectsAtOnce: 100, Now: time.Now}
+	e.overtime = func(context.Context) bool { return true }
+	r := &rejectReader{visit: &visit{Engine: e}, units: []errorUnit{unit("gone"), unit("gone too"), unit("far")}, of: -1}
+	var places []string
+	for r.place.Unit < len(r.units) {
+		if err := r.fill(t.Context()); err != nil && !errors.Is(err, errVisitOver) {
+			t.Fatal(err)
+		}
+		places = append(places, fmt.Sprint(r.place.Unit, r.place.Line))
+		r = &rejectReader{visit: r.visit, units: r.units, place: r.place, of: -1}
+	}
+	if want := []string{"1 0", "2 0", "2 2", "2 4", "2 5", "3 0"}; !slices.Equal(places, want) {
+		t.Errorf("places at which visits ended: got %q, want %q", places, want)
 	}
 }

@@ -173,6 +173,16 @@ func (e *Error) Permanent() bool {
 	return e.kind.kickOff() && (e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound || e.Status == http.StatusUnprocessableEntity)
 }
 
+// Declined reports that the server itself refuses to answer this question, and will refuse it again. What is about us,
+// or about now, is none: a token, a role, too much at once, a wait. Without an OperationOutcome it is a gateway that speaks.
+func (e *Error) Declined() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusLocked, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Status >= 400 && e.Status < 500 && e.Code != ""
+}
+
 // Unauthorized reports that the server does not accept our token, not even a fresh one.
 func (e *Error) Unauthorized() bool { return e.Status == http.StatusUnauthorized }
 

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -15,6 +17,16 @@ import (
 func refusedWith(err error, statuses ...int) bool {
 	var response *azcore.ResponseError
 	return errors.As(err, &response) && slices.Contains(statuses, statusOf(response))
+}
+
+// why is a service's refusal in one line, as an operator reads it; the client's own text is a page that begins with the
+// request.
+func why(err error) error {
+	var response *azcore.ResponseError
+	if !errors.As(err, &response) {
+		return err
+	}
+	return fmt.Errorf("%d %s", response.StatusCode, cmp.Or(response.ErrorCode, http.StatusText(response.StatusCode)))
 }
 
 // innerStatus finds the status of a part of a multipart answer.

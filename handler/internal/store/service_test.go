@@ -222,3 +222,19 @@ func TestContentionEndsWithTheContext(t *testing.T) {
 		t.Errorf("report: got %v after %d tries, want the context's end after 5", err, tries)
 	}
 }
+
+// What an operator is told of a file that cannot be read is why, in one line.
+func TestUnreadableFileTellsWhy(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("x-ms-error-code", "AuthorizationPermissionMismatch")
+		w.WriteHeader(http.StatusForbidden)
+	})
+	_, err := s.staging.Open(t.Context(), "fhirlogs", "f.ndjson", 0)
+	if want := "read file f.ndjson of container fhirlogs: 403 AuthorizationPermissionMismatch"; fmt.Sprint(err) != want {
+		t.Errorf("open: got %v, want %s", err, want)
+	}
+	_, err = s.staging.ETag(t.Context(), "rules", "r.json")
+	if want := "look at file r.json of container rules: 403 AuthorizationPermissionMismatch"; fmt.Sprint(err) != want {
+		t.Errorf("etag: got %v, want %s", err, want)
+	}
+}

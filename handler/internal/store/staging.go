@@ -80,7 +80,7 @@ func (s *Staging) ETag(ctx context.Context, container, name string) (string, err
 	case refusedWith(err, http.StatusNotFound):
 		return "", migration.ErrNotFound
 	case err != nil:
-		return "", fmt.Errorf("look at file %s of container %s: %w", name, container, err)
+		return "", fmt.Errorf("look at file %s of container %s: %w", name, container, why(err))
 	case answer.ETag == nil:
 		return "", fmt.Errorf("look at file %s of container %s: the answer has no etag", name, container)
 	}
@@ -98,7 +98,7 @@ func (s *Staging) Open(ctx context.Context, container, name string, offset int64
 	case refusedWith(err, http.StatusRequestedRangeNotSatisfiable):
 		return http.NoBody, nil
 	case err != nil:
-		return nil, fmt.Errorf("read file %s of container %s: %w", name, container, err)
+		return nil, fmt.Errorf("read file %s of container %s: %w", name, container, why(err))
 	}
 	return answer.NewRetryReader(ctx, nil), nil
 }
