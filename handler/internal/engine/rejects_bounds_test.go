@@ -61,3 +61,43 @@ func TestDuplicatesThatCannotBeLookedUp(t *testing.T) {
 		w.close()
 	}
 }
+
+// A list of rejected lines that is read across a retry skips none of those that are there then.
+func TestRejectsListedAcrossARetry(t *testing.T) {
+	w := newWorld(t, one, haste(4, 100, 1000))
+	w.load("Patient", 110, at("2022-01-01T00:00:00Z"), time.Hour)
+	w.destination.Faults().RejectLines(func(_, _ string, line int) string {
+		if line > 60 {
+			return ""
+		}
+		return "Invalid JSON encountered"
+	})
+	w.start(engine.Overrides{})
+	w.untilState(24*time.Hour, migration.ShownHalted)
+	before, err := w.viewer.Rejects(t.Context(), engine.RejectQuery{Limit: 10})
+	w.must(err)
+	w.destination.Faults().RejectLines(conflicting(10))
+	w.retry(1)
+	w.untilState(24*time.Hour, migration.ShownCompleted)
+	rest := w.rejects(engine.RejectQuery{Limit: 3, After: before.Next})
+	if want := w.rejects(engine.RejectQuery{}); len(before.Rejects) != 10 || len(want) != 11 || fmt.Sprint(rest) != fmt.Sprint(want) {
+		t.Errorf("listed %d lines, and then %d of the %d that there are after the retry", len(before.Rejects), len(rest), len(want))
+	}
+}
+
+// A place in another chunk than the one that is asked for is no place in this one.
+func TestRejectsOfOneChunkAlone(t *testing.T) {
+	w := newWorld(t, once, func(w *world) { w.settings.ChunkLimit = 20 })
+	w.load("Patient", 30, at("2022-01-01T00:00:00Z"), time.Hour)
+	w.destination.Faults().RejectLines(conflicting(3))
+	w.start(engine.Overrides{})
+	w.untilState(24*time.Hour, migration.ShownCompleted)
+	chunks := w.chunks()
+	first, err := w.viewer.Rejects(t.Context(), engine.RejectQuery{Chunk: chunks[0].ID, Limit: 1})
+	w.must(err)
+	last := chunks[len(chunks)-1].ID
+	want := w.rejects(engine.RejectQuery{Chunk: last})
+	if got := w.rejects(engine.RejectQuery{Chunk: last, After: first.Next}); first.Next == "" || len(want) == 0 || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("behind %q: got %+v, want those of chunk %s", first.Next, got, last)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,18 +39,20 @@ func (e *Engine) Rejects(ctx context.Context, q RejectQuery) (RejectPage, error)
 	return RejectPage{Rejects: l.found, Next: next}, err
 }
 
-// rejectCursor is a place in the list: a line of a page of a chunk; within a chunk that is done, none.
+// rejectCursor is a place in the list: a line of a document of a chunk; within a chunk that is done, none. It names the
+// document, for a retry puts others in its place.
 type rejectCursor struct {
-	chunk      string
-	done       bool
-	page, line int
+	chunk    string
+	done     bool
+	document string // what tells it from others of the chunk; empty: the first
+	line     int
 }
 
 func (c rejectCursor) String() string {
 	if c.done {
 		return c.chunk
 	}
-	return fmt.Sprintf("%s/%d/%d", c.chunk, c.page, c.line)
+	return fmt.Sprintf("%s/%s/%d", c.chunk, c.document, c.line)
 }
 
 func parseRejectCursor(s string) (rejectCursor, error) {
@@ -58,13 +61,16 @@ func parseRejectCursor(s string) (rejectCursor, error) {
 		return rejectCursor{chunk: s, done: true}, nil
 	}
 	if len(parts) == 3 {
-		page, perr := strconv.Atoi(parts[1])
-		line, lerr := strconv.Atoi(parts[2])
-		if perr == nil && lerr == nil && page >= 0 && line >= 0 {
-			return rejectCursor{chunk: parts[0], page: page, line: line}, nil
+		if line, err := strconv.Atoi(parts[2]); err == nil && line >= 0 {
+			return rejectCursor{chunk: parts[0], document: parts[1], line: line}, nil
 		}
 	}
 	return rejectCursor{}, &Refusal{Reason: BadValue, Detail: `after is not the "next" of a page before`}
+}
+
+// ofDocument is what tells a document from the others of its chunk.
+func ofDocument(name string) string {
+	return strings.TrimSuffix(name[strings.LastIndex(name, "/")+1:], ".json")
 }
 
 type rejectLister struct {
@@ -78,11 +84,10 @@ type rejectLister struct {
 
 // list goes on at the cursor, and returns where the next call goes on; empty: nothing is left.
 func (l *rejectLister) list(ctx context.Context, from rejectCursor) (next string, err error) {
-	if from.done && l.query.Chunk != "" {
-		if from.chunk == l.query.Chunk {
-			return "", nil
-		}
-		from = rejectCursor{chunk: l.query.Chunk}
+	if asked := l.query.Chunk; asked != "" && from.chunk != asked {
+		from = rejectCursor{chunk: asked}
+	} else if asked != "" && from.done {
+		return "", nil
 	}
 	if !from.done {
 		chunk, _, err := l.ledger.Chunk(ctx, l.run, from.chunk)
@@ -110,21 +115,27 @@ func (l *rejectLister) list(ctx context.Context, from rejectCursor) (next string
 	return more, nil
 }
 
-// chunk lists what one chunk has from the cursor on, and reports whether the call ends here.
+// chunk lists what one chunk has from the cursor on, and reports whether the call ends here. A cursor whose document is
+// no longer there lists all of the chunk: rather twice than not at all.
 func (l *rejectLister) chunk(ctx context.Context, c migration.Chunk, from rejectCursor) (stopped bool, next string, err error) {
 	if l.query.Class != "" && c.Rejects.Of(l.query.Class)+c.Reading.Rejects.Of(l.query.Class) == 0 {
 		return false, "", nil
 	}
 	names := rejectDocumentsOf(c)
-	for ; from.page < len(names); from.page, from.line = from.page+1, 0 {
+	first := slices.IndexFunc(names, func(name string) bool { return ofDocument(name) == from.document })
+	if first < 0 {
+		first, from.line = 0, 0
+	}
+	for _, name := range names[first:] {
+		from.document = ofDocument(name)
 		if l.read == rejectDocuments || len(l.found) == l.limit {
 			return true, from.String(), nil
 		}
-		content, err := l.ledger.Document(ctx, l.run, names[from.page])
+		content, err := l.ledger.Document(ctx, l.run, name)
 		if err != nil {
-			return true, "", fmt.Errorf("read rejects %s: %v", names[from.page], err)
+			return true, "", fmt.Errorf("read rejects %s: %v", name, err)
 		}
-		page, err := parseRejectPage(names[from.page], content)
+		page, err := parseRejectPage(name, content)
 		if err != nil {
 			return true, "", err
 		}
@@ -139,6 +150,7 @@ func (l *rejectLister) chunk(ctx context.Context, c migration.Chunk, from reject
 				l.found = append(l.found, r)
 			}
 		}
+		from.line = 0
 	}
 	return false, "", nil
 }

@@ -79,7 +79,7 @@ func (s *server) rejects(r *http.Request) (int, any, error) {
 }
 
 // rejectCursorForm is a chunk that is done, or a place within one.
-var rejectCursorForm = regexp.MustCompile(strings.TrimSuffix(chunkForm.String(), "$") + `(/\d{1,9}/\d{1,9})?$`)
+var rejectCursorForm = regexp.MustCompile(strings.TrimSuffix(chunkForm.String(), "$") + `(/\d{1,9}(-\d{1,9}){3}/\d{1,9})?$`)
 
 // readRejectQuery reads the parameters of GET rejects, as readChunkQuery does those of GET chunks.
 func readRejectQuery(raw string) (engine.RejectQuery, error) {
