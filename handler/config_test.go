@@ -81,37 +81,38 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsTaken(t *testing.T) {
 	c := read(map[string]string{
-		"FERRY_SINCE":            "2020-01-02T03:04:05.678901+02:00",
-		"FERRY_UNTIL":            "2030-01-01T00:00:00Z",
-		"FERRY_RESOURCE_TYPES":   "Patient, Observation,Patient",
-		"FERRY_WINDOW":           "30d",
-		"FERRY_CHUNK_LIMIT":      "7",
-		"FERRY_HISTORY":          "false",
-		"FERRY_DELETED":          "false",
-		"FERRY_PARALLEL":         "false",
-		"FERRY_QUIET_IMPORTS":    "true",
-		"FERRY_MAX_COUNT":        "10000",
-		"FERRY_MAX_EXPORTS":      "9",
-		"FERRY_MAX_IMPORTS":      "5",
-		"FERRY_FILES_PER_IMPORT": "11",
-		"FERRY_SETTLE":           "1s",
-		"FERRY_INTERVAL":         "2m",
-		"FERRY_POLL":             "250ms",
-		"FERRY_CONFIRMATIONS":    "2",
-		"FERRY_CONFIRM_INTERVAL": "4s",
-		"FERRY_STALL":            "5h",
-		"FERRY_REQUEST_TIMEOUT":  "200s",
-		"FERRY_MAX_FAILURES":     "6",
-		"FERRY_MODE":             "once",
+		"FERRY_SINCE":             "2020-01-02T03:04:05.678901+02:00",
+		"FERRY_UNTIL":             "2030-01-01T00:00:00Z",
+		"FERRY_RESOURCE_TYPES":    "Patient, Observation,Patient",
+		"FERRY_WINDOW":            "30d",
+		"FERRY_CHUNK_LIMIT":       "7",
+		"FERRY_HISTORY":           "false",
+		"FERRY_DELETED":           "false",
+		"FERRY_PARALLEL":          "false",
+		"FERRY_QUIET_IMPORTS":     "true",
+		"FERRY_SEARCH_PARAMETERS": "false",
+		"FERRY_MAX_COUNT":         "10000",
+		"FERRY_MAX_EXPORTS":       "9",
+		"FERRY_MAX_IMPORTS":       "5",
+		"FERRY_FILES_PER_IMPORT":  "11",
+		"FERRY_SETTLE":            "1s",
+		"FERRY_INTERVAL":          "2m",
+		"FERRY_POLL":              "250ms",
+		"FERRY_CONFIRMATIONS":     "2",
+		"FERRY_CONFIRM_INTERVAL":  "4s",
+		"FERRY_STALL":             "5h",
+		"FERRY_REQUEST_TIMEOUT":   "200s",
+		"FERRY_MAX_FAILURES":      "6",
+		"FERRY_MODE":              "once",
 	})
 	if len(c.problems) != 0 {
 		t.Fatalf("got problems %v, want none", c.problems)
 	}
-	got := fmt.Sprint(c.since, c.until, c.types, c.window, c.chunkLimit, c.history, c.deleted, c.parallel, c.quietImports, c.maxCount,
+	got := fmt.Sprint(c.since, c.until, c.types, c.window, c.chunkLimit, c.history, c.deleted, c.parallel, c.quietImports, c.searchParameters, c.maxCount,
 		c.maxExports, c.maxImports, c.filesPerImport, c.settle, c.interval, c.poll, c.confirmations, c.confirmInterval, c.stall,
 		c.requestTimeout, c.maxFailures, c.mode)
 	want := fmt.Sprint(time.Date(2020, 1, 2, 1, 4, 5, 678_000_000, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
-		[]string{"Observation", "Patient"}, 30*24*time.Hour, 7, false, false, false, true, 10_000,
+		[]string{"Observation", "Patient"}, 30*24*time.Hour, 7, false, false, false, true, false, 10_000,
 		9, 5, 11, time.Second, 2*time.Minute, 250*time.Millisecond, 2, 4*time.Second, 5*time.Hour, 200*time.Second, 6, "once")
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -34,11 +34,23 @@ func TestAccess(t *testing.T) {
 		"import not enabled": {change: destination(func(o *fhirsim.Options) { o.ImportDisabled = true }), failed: "destination import", detail: "is not enabled"},
 		"another account": {change: destination(func(o *fhirsim.Options) { o.ImportAccountURL = "https://other.example" }), failed: "destination import",
 			detail: "must match the configured integration storage account"},
-		"no token":    {change: source(func(o *fhirsim.Options) { o.RequireToken = "secret" }), failed: "source counts, source export", detail: "belongs to the service's tenant"},
-		"not empty":   {arm: func(w *world) { w.destination.Put("Patient", "own", []byte(`{"resourceType":"Patient","id":"own"}`)) }, detail: "warning: the destination already holds 1 resources"},
-		"source away": {arm: func(w *world) { w.source.Faults().DropBefore(-1, "") }, failed: "source metadata, source counts, source export", detail: "check the URL, the network"},
-		"counts fail": {arm: func(w *world) { w.source.Faults().CountFails(-1, 403) }, failed: "source counts", detail: "FHIR Data Reader"},
-		"unavailable": {arm: func(w *world) { w.destination.Faults().ServerBusy(-1, fhirsim.FormHTML) }, failed: "destination metadata, destination import, destination content"},
+		"no token":              {change: source(func(o *fhirsim.Options) { o.RequireToken = "secret" }), failed: "source counts, source export", detail: "belongs to the service's tenant"},
+		"not empty":             {arm: func(w *world) { w.destination.Put("Patient", "own", []byte(`{"resourceType":"Patient","id":"own"}`)) }, detail: "warning: the destination already holds 1 resources"},
+		"source away":           {arm: func(w *world) { w.source.Faults().DropBefore(-1, "") }, failed: "source metadata, source counts, source export", detail: "check the URL, the network"},
+		"counts fail":           {arm: func(w *world) { w.source.Faults().CountFails(-1, 403) }, failed: "source counts", detail: "FHIR Data Reader"},
+		"unavailable":           {arm: func(w *world) { w.destination.Faults().ServerBusy(-1, fhirsim.FormHTML) }, failed: "destination metadata, destination import, destination content"},
+		"search parameters off": {detail: "custom search parameters are not moved"},
+		"search parameters":     {change: withParameters, detail: "custom search parameters are read by search; not checked, for only a change shows it"},
+		"search parameters by export": {change: withParameters, arm: func(w *world) { w.source.Faults().Deprecate() },
+			detail: "custom search parameters are exported"},
+		"search parameters of the source": {change: withParameters, arm: func(w *world) { w.refuse(w.settings.Source, 403, "GET /SearchParameter") },
+			failed: "search parameters", detail: "FHIR Data Reader"},
+		"search parameters of the destination": {change: withParameters, arm: func(w *world) { w.refuse(w.settings.Destination, 403, "GET /SearchParameter") },
+			failed: "search parameters", detail: "FHIR Data Reader"},
+		"role for a reindex": {change: withParameters, arm: func(w *world) { w.refuse(w.settings.Destination, 403, "GET /$reindex") },
+			failed: "search parameters", detail: "FHIR Data Writer, or FHIR Data Contributor"},
+		"no reindex": {change: withParameters, arm: func(w *world) { w.refuse(w.settings.Destination, 404, "GET /$reindex") },
+			failed: "search parameters", detail: "the destination offers no $reindex"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,5 +100,17 @@ func TestAccessDuringARun(t *testing.T) {
 	w.settings.ChunkLimit++
 	if c := frozen(w.instance(&tap{})); c.OK || !strings.Contains(c.Detail, "FERRY_CHUNK_LIMIT") {
 		t.Errorf("with another FERRY_CHUNK_LIMIT: got %+v, want it named", c)
+	}
+}
+
+// A reindex of somebody else's is worth a warning: nothing would be moved before its end.
+func TestAccessDuringAReindex(t *testing.T) {
+	w := newWorld(t, withParameters)
+	w.destination.Faults().StickReindex(1)
+	w.startReindex()
+	for _, c := range w.engine.Access(t.Context()) {
+		if c.Name == "search parameters" && (!c.OK || !strings.Contains(c.Detail, "warning: the destination reindexes now")) {
+			t.Errorf("got %+v, want a warning", c)
+		}
 	}
 }

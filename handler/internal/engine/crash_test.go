@@ -184,13 +184,32 @@ func TestDeathWithSearchParameters(t *testing.T) {
 	}
 }
 
-func parametersDeathAt(t *testing.T, n int, after bool) (died bool) {
+// Likewise where the search parameters come by an export, which costs an orphan at most: deaths in the first pass.
+func TestDeathWithExportedSearchParameters(t *testing.T) {
+	const pass = 150 // calls, about
+	for part := range 2 {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			for n := part + 1; n < pass; n += 4 {
+				parametersDeathAt(t, n, false, deprecate)
+				parametersDeathAt(t, n+2, true, deprecate)
+			}
+		})
+	}
+}
+
+func parametersDeathAt(t *testing.T, n int, after bool, arm ...func(*world)) (died bool) {
 	t.Helper()
-	w := newWorld(t, brief, withParameters, func(w *world) { w.settings.Types = []string{"Patient"} })
+	w := newWorld(t, brief, withParameters, func(w *world) {
+		w.settings.Types, w.settings.Since = []string{"Patient"}, w.Now().Add(-time.Minute) // one short window
+	})
 	defer w.close()
 	w.define(w.source, "works", "works")
 	w.define(w.source, "bad", "gender")
 	w.pass(time.Minute)
+	for _, a := range arm {
+		a(w)
+	}
 	dead := w.mortal(dying(n, after))
 	s := w.untilState(6*time.Hour, migration.ShownCompleted)
 	if got := definitions(w.destination); len(got) != 1 || got["works"] == "" {

@@ -370,15 +370,7 @@ func TestBatchIsHalved(t *testing.T) {
 // What cannot be had within bounds is given up, told, and the run goes on (nothing in silence, nothing stuck).
 func TestSearchParametersAreGivenUp(t *testing.T) {
 	arm := func(status int, request string) func(*world) {
-		return func(w *world) {
-			w.instead = func(rw http.ResponseWriter, r *http.Request) bool {
-				if !w.toDestination(r) || r.Method+" "+r.URL.Path != request {
-					return false
-				}
-				rw.WriteHeader(status)
-				return true
-			}
-		}
+		return func(w *world) { w.refuse(w.settings.Destination, status, request) }
 	}
 	for name, c := range map[string]struct {
 		arrange func(*world)
@@ -414,9 +406,15 @@ func TestSearchParametersAreGivenUp(t *testing.T) {
 	}
 }
 
-// toDestination reports whether a request is for the destination.
-func (w *world) toDestination(r *http.Request) bool {
-	return "http://"+r.Host == w.settings.Destination
+// refuse has a server answer so to every request of this method and path.
+func (w *world) refuse(server string, status int, request string) {
+	w.instead = func(rw http.ResponseWriter, r *http.Request) bool {
+		if "http://"+r.Host != server || r.Method+" "+r.URL.Path != request {
+			return false
+		}
+		rw.WriteHeader(status)
+		return true
+	}
 }
 
 // startReindex starts a reindex of somebody else's at the destination.

@@ -63,7 +63,7 @@ func (c *Client) ReindexStatus(ctx context.Context, statusURL string) (Reindex, 
 
 // ActiveReindex finds the reindex that is queued or runs; its status URL is empty when there is none.
 func (c *Client) ActiveReindex(ctx context.Context) (statusURL string, err error) {
-	q := call{op: "look for a reindex", kind: reading, method: http.MethodGet, url: c.at("/$reindex", nil), limit: searchLimit}
+	q := call{op: "look for a reindex", kind: reindexPoll, method: http.MethodGet, url: c.at("/$reindex", nil), limit: searchLimit}
 	found, err := c.reindex(ctx, q)
 	var fault *Error
 	switch {
