@@ -148,7 +148,10 @@ func (v *errandVisit) readOn(ctx context.Context, service *fhir.Client, page str
 		}
 		seen[part.Next]++
 		part.Next = next
-		if next == "" || seen[next] >= samePage || !v.roomFor(ctx) {
+		switch {
+		case next != "" && seen[next] >= samePage:
+			return part, &fhir.Error{Op: "read search parameters", Detail: "the server leads to the same page again and again"}
+		case next == "" || !v.roomFor(ctx):
 			return part, nil
 		}
 	}

@@ -379,6 +379,15 @@ func TestSearchParametersAreGivenUp(t *testing.T) {
 		"the source cannot be read": {func(w *world) {
 			_ = w.source.Faults().Arm("ServerBusy", fhirsim.Arm{Times: -1, Status: 500, Route: "GET /SearchParameter"})
 		}, "custom search parameters were not moved"},
+		"pages go round in circles": {func(w *world) {
+			w.instead = func(rw http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path != "/SearchParameter" {
+					return false
+				}
+				_, _ = fmt.Fprintf(rw, `{"resourceType":"Bundle","link":[{"relation":"next","url":"http://%s/SearchParameter?ct=%d"}]}`, r.Host, len(r.URL.RawQuery)%2)
+				return true
+			}
+		}, "the same page again and again"},
 		"the destination cannot be read":   {arm(403, "GET /SearchParameter"), "custom search parameters were not moved"},
 		"nothing may be written":           {arm(403, "POST /"), "2 search parameters were not moved"},
 		"the destination is busy for ever": {arm(429, "POST /"), "2 search parameters were not moved"},
