@@ -134,3 +134,25 @@ func TestStopDuringParameterExport(t *testing.T) {
 		t.Errorf("got %+v, want it dropped", s.SearchParameters)
 	}
 }
+
+// A pause that comes before the export holds it back.
+func TestParameterExportWaitsForResume(t *testing.T) {
+	w := newWorld(t, withParameters)
+	w.small()
+	w.define(w.source, "works", "works")
+	deprecate(w)
+	w.after("OpenErrand parameters", func() {
+		_, err := w.viewer.Pause(t.Context())
+		w.must(err)
+	})
+	w.start(engine.Overrides{})
+	w.untilState(time.Hour, migration.ShownPaused)
+	for range 60 {
+		w.step(time.Minute)
+	}
+	if got := w.parameterExports(); got > 0 {
+		t.Errorf("paused: %d exports", got)
+	}
+	w.resume()
+	w.until(2*time.Hour, "moved", func(s engine.Status) bool { return s.SearchParameters.State == engine.StepDone })
+}
