@@ -3,50 +3,56 @@ package deploy
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"fhirferry/local/fhirsim"
-	"fhirferry/local/funchost"
-	"fhirferry/local/rig"
-	"fhirferry/local/seed"
 )
 
-// recording is an ingestion endpoint that keeps which names came in which table, and with which dimensions.
+// item is a row as Application Insights would show it.
+type item struct {
+	at         time.Time
+	table      string
+	name       string
+	value      float64           // of a metric
+	columns    map[string]string // those that queries may read, besides the dimensions
+	dimensions map[string]string // customDimensions and customMeasurements
+}
+
+// recording is an ingestion endpoint that keeps all that comes.
 type recording struct {
 	*httptest.Server
 	came chan struct{}
 
 	mu     sync.Mutex
-	names  map[string]map[string][]string // table, name, dimensions
+	items  []item
 	faults []string
 }
 
 func record(t *testing.T) *recording {
 	t.Helper()
-	r := &recording{came: make(chan struct{}, 1), names: map[string]map[string][]string{}}
+	r := &recording{came: make(chan struct{}, 1)}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
 	return r
 }
 
 func (r *recording) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	if err := r.keep(request); err != nil {
-		r.mu.Lock()
+	items, err := readItems(request)
+	r.mu.Lock()
+	r.items = append(r.items, items...)
+	if err != nil {
 		r.faults = append(r.faults, err.Error())
-		r.mu.Unlock()
 	}
+	r.mu.Unlock()
 	select {
 	case r.came <- struct{}{}:
 	default: // the one who waits knows already
@@ -54,7 +60,27 @@ func (r *recording) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-func (r *recording) keep(request *http.Request) error {
+// envelope is what an SDK sends for one item.
+type envelope struct {
+	Time string
+	Tags map[string]string
+	Data struct {
+		BaseType string
+		BaseData struct {
+			Name, Type, Target, ResultCode, Duration string
+			Success                                  *bool
+			Metrics                                  []struct {
+				Name  string
+				Value float64
+			}
+			Exceptions   []struct{ TypeName string }
+			Properties   map[string]string
+			Measurements map[string]float64
+		}
+	}
+}
+
+func readItems(request *http.Request) ([]item, error) {
 	body, err := io.ReadAll(request.Body)
 	if err == nil && request.Header.Get("Content-Encoding") == "gzip" {
 		var unpacked *gzip.Reader
@@ -62,177 +88,133 @@ func (r *recording) keep(request *http.Request) error {
 			body, err = io.ReadAll(unpacked)
 		}
 	}
+	var items []item
 	for decoder := json.NewDecoder(bytes.NewReader(body)); err == nil; {
-		var envelope struct {
-			Data struct {
-				BaseType string
-				BaseData struct {
-					Name         string
-					Metrics      []struct{ Name string }
-					Properties   map[string]string
-					Measurements map[string]float64
-				}
-			}
-		}
-		if err = decoder.Decode(&envelope); err == nil {
-			data := envelope.Data.BaseData
-			dimensions := slices.Concat(slices.Collect(maps.Keys(data.Properties)), slices.Collect(maps.Keys(data.Measurements)))
-			names := []string{data.Name}
-			for _, m := range data.Metrics {
-				names = append(names, m.Name)
-			}
-			r.add(envelope.Data.BaseType, names, dimensions)
+		var e envelope
+		if err = decoder.Decode(&e); err == nil {
+			var read []item
+			read, err = e.items()
+			items = append(items, read...)
 		}
 	}
 	if err == io.EOF {
-		return nil
+		err = nil
 	}
-	return err
+	return items, err
 }
 
-func (r *recording) add(kind string, names, dimensions []string) {
-	table := map[string]string{"EventData": "customEvents", "MetricData": "customMetrics", "RemoteDependencyData": "dependencies"}[kind]
+func (e envelope) items() ([]item, error) {
+	at, err := time.Parse(time.RFC3339Nano, e.Time)
+	if err != nil {
+		return nil, fmt.Errorf("time of an item: %w", err)
+	}
+	data := e.Data.BaseData
+	one := item{at: at, name: data.Name, dimensions: maps.Clone(data.Properties), columns: map[string]string{
+		"timestamp": e.Time, "cloud_RoleName": e.Tags["ai.cloud.role"], "cloud_RoleInstance": e.Tags["ai.cloud.roleInstance"],
+	}}
+	if one.dimensions == nil {
+		one.dimensions = map[string]string{}
+	}
+	for name, number := range data.Measurements {
+		one.dimensions[name] = strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	switch e.Data.BaseType {
+	case "EventData":
+		one.table = "customEvents"
+	case "MetricData":
+		one.table = "customMetrics"
+		if len(data.Metrics) != 1 {
+			return nil, fmt.Errorf("an item with %d metrics", len(data.Metrics))
+		}
+		one.name, one.value = data.Metrics[0].Name, data.Metrics[0].Value
+		one.columns["value"] = strconv.FormatFloat(one.value, 'f', -1, 64)
+	case "RemoteDependencyData":
+		one.table = "dependencies"
+		one.columns["type"], one.columns["target"], one.columns["resultCode"], one.columns["duration"] = data.Type, data.Target, data.ResultCode, data.Duration
+		// The schema of the service: what is not sent counts as a success.
+		one.columns["success"] = strconv.FormatBool(data.Success == nil || *data.Success)
+	case "ExceptionData":
+		one.table = "exceptions"
+		if len(data.Exceptions) == 0 {
+			return nil, fmt.Errorf("an item with no exception")
+		}
+		one.columns["type"] = data.Exceptions[0].TypeName
+	default:
+		return nil, fmt.Errorf("an item of type %q", e.Data.BaseType)
+	}
+	return []item{one}, nil
+}
+
+// of are the items of a table with a name; all of the table when it is empty.
+func (r *recording) of(table, name string) []item {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.names[table] == nil {
-		r.names[table] = map[string][]string{}
-	}
-	for _, name := range names {
-		if name != "" {
-			r.names[table][name] = append(r.names[table][name], dimensions...)
-		}
-	}
+	return slices.DeleteFunc(slices.Clone(r.items), func(i item) bool { return i.table != table || name != "" && i.name != name })
 }
 
-// missing are the names that a whole run must send and that have not come.
-func (r *recording) missing() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var missing []string
-	for table, names := range map[string][]string{
-		"customEvents": {"HandlerStarted", "MigrationStarted", "RoundClosed", "ChunkMoved", "MigrationCompleted"},
-		"customMetrics": {"ResourcesExported", "ResourcesImported", "ResourcesRejected", "ResourcesSkipped", "ChunksPlanned", "ChunksExporting", "ChunksExported",
-			"ChunksImporting", "ChunksImported", "ChunksSplit", "ChunksFailed", "ChunksCancelled", "LagSeconds", "ExportSeconds", "ImportSeconds"},
-		"dependencies": {"GET /$export", "POST /$import"},
-	} {
-		for _, name := range names {
-			if r.names[table][name] == nil {
-				missing = append(missing, table+": "+name)
-			}
-		}
-	}
-	return missing
-}
-
-// TestQueriesReadARealRun runs a whole migration through the packaged app and compares what it really sent with what the
-// workbook and the alerts read.
-func TestQueriesReadARealRun(t *testing.T) {
-	if os.Getenv("REQUIRE_AZURITE") == "" {
-		if _, err := os.Stat(filepath.Join(root, "local/node_modules/azurite")); err != nil {
-			t.Skip("the storage emulator is not installed: make deps")
-		}
-	}
-	r := record(t)
-	migrate(t, r.URL)
-	limit := time.NewTimer(2 * time.Minute) // an error bound; the run takes seconds
+// until waits for what has to come. The limit is an error bound: telemetry is sent every five seconds.
+func (r *recording) until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	limit := time.NewTimer(2 * time.Minute)
 	defer limit.Stop()
-	for missing := r.missing(); len(missing) > 0; missing = r.missing() {
+	for !done() {
 		select {
 		case <-r.came:
 		case <-limit.C:
-			t.Fatalf("the run never sent %v", missing)
+			t.Fatalf("it was never told: %s", what)
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.faults) > 0 {
-		t.Errorf("what came could not be read: %v", r.faults)
+}
+
+// latest is the last value of a metric by its run.
+func (r *recording) latest(metric string) map[string]float64 {
+	last := map[string]item{}
+	for _, i := range r.of("customMetrics", metric) {
+		if run := i.dimensions["run"]; !i.at.Before(last[run].at) {
+			last[run] = i
+		}
 	}
-	checked := 0
-	for file, query := range queries(t) {
-		query = regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(query, "")
+	values := map[string]float64{}
+	for run, i := range last {
+		values[run] = i.value
+	}
+	return values
+}
+
+// pipeline is the part of a query that reads one table.
+type pipeline struct{ file, table, text string }
+
+func pipelines(queries map[string]string) []pipeline {
+	var all []pipeline
+	for file, query := range queries {
+		query = comment.ReplaceAllString(query, "")
 		at := tableName.FindAllStringIndex(query, -1)
 		for i, span := range at {
 			end := len(query)
 			if i+1 < len(at) {
 				end = at[i+1][0]
 			}
-			checked += r.compare(t, file, query[span[0]:span[1]], query[span[1]:end])
+			all = append(all, pipeline{file, query[span[0]:span[1]], query[span[1]:end]})
 		}
 	}
-	if checked < 20 {
-		t.Errorf("got %d names of queries in what was sent, want those of every run", checked)
-	}
+	return all
 }
 
-// compare wants the dimensions that a pipeline reads on each of its names that were sent, and counts those.
-func (r *recording) compare(t *testing.T, file, table, pipeline string) int {
-	t.Helper()
-	var sent []string
-	if table == "dependencies" {
-		sent = slices.Collect(maps.Keys(r.names[table]))
-	}
-	for _, condition := range nameIs.FindAllStringSubmatch(pipeline, -1) {
+// names are the events or metrics that a pipeline reads.
+func (p pipeline) names(s telemetry) []string {
+	var names []string
+	for _, condition := range nameIs.FindAllStringSubmatch(p.text, -1) {
 		for _, name := range quoted.FindAllStringSubmatch(condition[2], -1) {
-			if condition[1] != "startswith" && r.names[table][name[1]] != nil {
-				sent = append(sent, name[1])
+			if condition[1] != "startswith" {
+				names = append(names, name[1])
+				continue
+			}
+			for event := range s.events {
+				if strings.HasPrefix(event, name[1]) {
+					names = append(names, event)
+				}
 			}
 		}
 	}
-	for _, name := range sent {
-		for _, d := range dimension.FindAllStringSubmatch(pipeline, -1) {
-			if key := d[1] + d[2]; !slices.Contains(r.names[table][name], key) {
-				t.Errorf("infra/watch/%s reads %s of %s, which was sent with %v", file, key, name, slices.Compact(slices.Sorted(slices.Values(r.names[table][name]))))
-			}
-		}
-	}
-	return len(sent)
-}
-
-// migrate starts a run of the packaged app over a small source, and leaves it running until the test ends.
-func migrate(t *testing.T, ingestion string) {
-	t.Helper()
-	_, archive := packed(t)
-	const scale = 0.003
-	world, err := rig.Start(t.Context(), rig.Options{
-		Seed:        91,
-		Source:      fhirsim.Options{Generation: fhirsim.Gen1, Scale: scale},
-		Destination: fhirsim.Options{Generation: fhirsim.Gen2, Scale: scale},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(world.Close)
-	since := time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
-	for v := range (seed.Generator{Seed: 91, Resources: 60, Since: since, Until: since.AddDate(0, 6, 0)}).Versions() {
-		if err := world.Source.Load(fhirsim.Version(v)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	settings := world.Settings()
-	maps.Copy(settings, map[string]string{
-		"FERRY_MODE": "once", "FERRY_SCHEDULE": "*/1 * * * * *", "FERRY_SETTLE": "1s", "FERRY_POLL": "100ms", "FERRY_CONFIRMATIONS": "2",
-		"FERRY_CONFIRM_INTERVAL": "100ms", "FERRY_REQUEST_TIMEOUT": "5s",
-		"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=" + ingestion,
-	})
-	host, err := funchost.Start(t.Context(), funchost.Options{
-		AppRoot: unpacked(t, archive), HostID: "recorded", Environment: "Development", Env: append(rig.Env(settings), "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir()),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { rig.StopHost(host) })
-	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, host.URL()+"/api/migration/start", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }() // only read
-	if answer.StatusCode != http.StatusAccepted {
-		body, err := io.ReadAll(answer.Body)
-		t.Fatalf("start: %d %s %v", answer.StatusCode, body, err)
-	}
+	return names
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -26,7 +27,22 @@ func queries(t *testing.T) map[string]string {
 	return all
 }
 
-var placeholder = regexp.MustCompile(`\{(\w+)\}`)
+// pageQueries are the queries that pages show, by page and number.
+func pageQueries(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, page := range []string{"docs/operate.md", "docs/cutover.md", "docs/disaster-recovery.md", "docs/telemetry.md"} {
+		for i, query := range blocks(content(t, page), "kusto") {
+			all[fmt.Sprintf("%s, query %d", page, i+1)] = strings.ReplaceAll(query, `"`, "'")
+		}
+	}
+	return all
+}
+
+var (
+	placeholder = regexp.MustCompile(`\{(\w+)\}`)
+	comment     = regexp.MustCompile(`(?m)^\s*//.*$`)
+)
 
 // Kusto's own parser and binder find nothing wrong with the queries, and do find what is wrong with two that are.
 func TestQueriesAreKusto(t *testing.T) {
@@ -41,6 +57,7 @@ func TestQueriesAreKusto(t *testing.T) {
 		t.Skip("the parser of Kusto is not installed: make deps")
 	}
 	all := queries(t)
+	maps.Copy(all, pageQueries(t))
 	for name, query := range all {
 		all[name] = placeholder.ReplaceAllString(query, "3")
 	}
@@ -63,7 +80,7 @@ func TestQueriesAreKusto(t *testing.T) {
 	for _, fault := range faults {
 		found[fault.Name] = true
 		if !strings.HasPrefix(fault.Name, "misspelt") {
-			t.Errorf("infra/watch/%s: %s", fault.Name, fault.Text)
+			t.Errorf("%s: %s", fault.Name, fault.Text)
 		}
 	}
 	if !found["misspelt column"] || !found["misspelt operator"] {
@@ -119,20 +136,18 @@ var (
 // Every event, metric and dimension that a query names is one that the handler sends, and each from where it is sent.
 func TestQueriesNameWhatIsSent(t *testing.T) {
 	s := sent(t)
-	for file, query := range queries(t) {
-		query = regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(query, "")
-		at := tableName.FindAllStringIndex(query, -1)
-		if len(at) == 0 {
-			t.Errorf("%s reads no table", file)
+	all := queries(t)
+	maps.Copy(all, pageQueries(t))
+	read := map[string]bool{}
+	for _, p := range pipelines(all) {
+		read[p.file] = true
+		for _, fault := range s.faults(p.table, p.text) {
+			t.Errorf("%s: %s", p.file, fault)
 		}
-		for i, span := range at {
-			end := len(query)
-			if i+1 < len(at) {
-				end = at[i+1][0]
-			}
-			for _, fault := range s.faults(query[span[0]:span[1]], query[span[1]:end]) {
-				t.Errorf("infra/watch/%s: %s", file, fault)
-			}
+	}
+	for file := range all {
+		if !read[file] {
+			t.Errorf("%s reads no table", file)
 		}
 	}
 	for _, bad := range [][2]string{
@@ -153,7 +168,11 @@ func (s telemetry) faults(table, pipeline string) []string {
 	if table == "dependencies" {
 		dimensions = append(dimensions, "operation")
 	}
-	for _, condition := range nameIs.FindAllStringSubmatch(pipeline, -1) {
+	conditions := nameIs.FindAllStringSubmatch(pipeline, -1)
+	if table == "customEvents" && len(conditions) == 0 { // it reads of every event
+		dimensions = slices.Concat(append(slices.Collect(maps.Values(s.events)), dimensions)...)
+	}
+	for _, condition := range conditions {
 		for _, name := range quoted.FindAllStringSubmatch(condition[2], -1) {
 			named := []string{name[1]}
 			if condition[1] == "startswith" {
