@@ -202,12 +202,10 @@ param schedule string = '0 * * * * *'
 @description('FERRY_QUEUE: queue of the workers, read by the host too')
 param queue string = 'fhirferry-work'
 
-@description('FERRY_MODE: continuous copies new data until cut over or stopped; once ends when everything up to the start has been moved; export leaves an archive in staging; import reads one')
+@description('FERRY_MODE: continuous copies new data until cut over or stopped; once ends when everything up to the start has been moved')
 @allowed([
   'continuous'
   'once'
-  'export'
-  'import'
 ])
 param mode string = 'continuous'
 

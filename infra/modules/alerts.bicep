@@ -1,4 +1,4 @@
-// The alert rules: when a person is needed. docs/deploy.md tells what each means and what to do. A rule fires when its
+// The alert rules: when a person is needed. docs/operate.md tells what to do about each. A rule fires when its
 // query finds a row, and resolves itself when it finds none.
 
 @description('first part of the rules\' names')
