@@ -5,7 +5,7 @@ const modules = process.argv[2] + '/@kusto/language-service-next/'
 require(modules + 'bridge.min')
 require(modules + 'Kusto.Language.Bridge.min')
 
-const shared = 'timestamp:datetime, operation_Id:string, operation_Name:string, cloud_RoleName:string, cloud_RoleInstance:string, customDimensions:dynamic'
+const shared = 'timestamp:datetime, operation_Id:string, operation_Name:string, cloud_RoleName:string, cloud_RoleInstance:string, application_Version:string, customDimensions:dynamic'
 const tables = {
   customEvents: shared + ', name:string, customMeasurements:dynamic',
   customMetrics: shared + ', name:string, value:real',
