@@ -219,7 +219,7 @@ func parametersDeathAt(t *testing.T, n int, after bool, arm ...func(*world)) (di
 		t.Error("what was moved cannot be searched by")
 	}
 	p := s.SearchParameters
-	if p.Found != 2 || p.Present != 1 || p.Failed != 1 || p.Written < 1 || s.Reindex.State != engine.StepState(migration.ReindexCompleted) {
+	if p.Found != 2 || p.Present != 1 || p.Failed != 1 || p.Written < 1 || s.Reindex.State != engine.ReindexCompleted {
 		t.Errorf("got %+v, %+v", p, s.Reindex)
 	}
 	w.wantProblem(s, "http://example.org/bad (gender on Patient) was not moved")

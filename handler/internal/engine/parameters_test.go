@@ -147,7 +147,7 @@ func TestSearchParametersAreMoved(t *testing.T) {
 		t.Errorf("status of the search parameters: %+v", p)
 	}
 	r := s.Reindex
-	if r == nil || r.State != engine.StepState(migration.ReindexCompleted) || r.Total == 0 || r.Done != r.Total || !strings.Contains(r.Job, "/_operations/reindex/") || r.At.IsZero() {
+	if r == nil || r.State != engine.ReindexCompleted || r.Total == 0 || r.Done != r.Total || !strings.Contains(r.Job, "/_operations/reindex/") || r.At.IsZero() {
 		t.Errorf("status of the reindex: %+v", r)
 	}
 	written, _ := positions(*lines, "POST /")
@@ -172,7 +172,7 @@ func TestSearchParametersChangedMeanwhile(t *testing.T) {
 	w.define(w.source, "same", "same")
 	w.start(engine.Overrides{})
 	w.until(6*time.Hour, "all imported", func(s engine.Status) bool { return s.Totals.Resources.Imported == smallVersions })
-	if s := w.status(); s.SearchParameters.State != engine.StepDone || s.Reindex.State != engine.StepWaiting {
+	if s := w.status(); s.SearchParameters.State != engine.StepDone || s.Reindex.State != engine.ReindexWaiting {
 		t.Errorf("before the cutover: %+v, %+v", s.SearchParameters, s.Reindex)
 	}
 	w.define(w.source, "works", "works", "description", "changed")
@@ -192,11 +192,11 @@ func TestSearchParametersChangedMeanwhile(t *testing.T) {
 func TestReindexOnlyWhenNeeded(t *testing.T) {
 	for name, c := range map[string]struct {
 		there, enabled bool
-		want           engine.StepState
+		want           engine.ReindexState
 	}{
-		"nothing custom":    {false, false, engine.StepState(migration.ReindexNeedless)},
-		"there, in use":     {true, true, engine.StepState(migration.ReindexNeedless)},
-		"there, not in use": {true, false, engine.StepState(migration.ReindexCompleted)},
+		"nothing custom":    {false, false, engine.ReindexNeedless},
+		"there, in use":     {true, true, engine.ReindexNeedless},
+		"there, not in use": {true, false, engine.ReindexCompleted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, withParameters, func(w *world) { w.settings.Mode = migration.Once })
@@ -214,7 +214,7 @@ func TestReindexOnlyWhenNeeded(t *testing.T) {
 				t.Errorf("got %+v, %+v, want %s: %s", s.Reindex, s.SearchParameters, c.want, w.tell(s))
 			}
 			started := len(requests(w.destination, "POST /$reindex"))
-			if written := len(requests(w.destination, "POST /")); written > 0 || started > 0 != (c.want == engine.StepState(migration.ReindexCompleted)) {
+			if written := len(requests(w.destination, "POST /")); written > 0 || started > 0 != (c.want == engine.ReindexCompleted) {
 				t.Errorf("%d batches and %d reindexes", written, started)
 			}
 		})

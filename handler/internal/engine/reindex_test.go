@@ -21,7 +21,7 @@ func slowReindex(w *world) {
 func (w *world) untilReindexing() engine.Status {
 	w.t.Helper()
 	return w.until(24*time.Hour, "reindexing", func(s engine.Status) bool {
-		return s.Reindex != nil && s.Reindex.Job != "" && s.Reindex.State == engine.StepRunning
+		return s.Reindex != nil && s.Reindex.Job != "" && s.Reindex.State == engine.ReindexRunning
 	})
 }
 
@@ -57,17 +57,17 @@ func TestReindexFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		arm     func(*world)
 		problem string
-		state   migration.ReindexOutcome
+		state   engine.ReindexState
 	}{
-		"failed": {func(w *world) { w.destination.Faults().FailReindex(-1, "out of space") }, "$reindex ended as failed: out of space", migration.ReindexFailed},
-		"stuck":  {func(w *world) { w.destination.Faults().StickReindex(-1) }, "showed no progress for 24h0m0s (FERRY_STALL)", migration.ReindexFailed},
+		"failed": {func(w *world) { w.destination.Faults().FailReindex(-1, "out of space") }, "$reindex ended as failed: out of space", engine.ReindexFailed},
+		"stuck":  {func(w *world) { w.destination.Faults().StickReindex(-1) }, "showed no progress for 24h0m0s (FERRY_STALL)", engine.ReindexFailed},
 		"refused": {func(w *world) {
 			_ = w.destination.Faults().Arm("ServerBusy", fhirsim.Arm{Times: -1, Status: 403, Route: "POST /$reindex"})
-		}, "FHIR Data Contributor", migration.ReindexFailed},
+		}, "FHIR Data Contributor", engine.ReindexFailed},
 		"cancelled by somebody": {func(w *world) {
 			w.destination.Faults().StickReindex(1)
 			w.beforeRequest(func(line string) bool { return strings.HasPrefix(line, "GET /_operations/reindex/") }, func() { w.cancelReindex() })
-		}, "$reindex ended as canceled", migration.ReindexFailed},
+		}, "$reindex ended as canceled", engine.ReindexFailed},
 		"never in use": {func(w *world) {
 			w.instead = func(rw http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Path == "/SearchParameter/$status" {
@@ -76,7 +76,7 @@ func TestReindexFails(t *testing.T) {
 				}
 				return false
 			}
-		}, "1 search parameters cannot be searched by: http://example.org/works", migration.ReindexCompleted},
+		}, "1 search parameters cannot be searched by: http://example.org/works", engine.ReindexCompleted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +86,7 @@ func TestReindexFails(t *testing.T) {
 			s := w.untilState(72*time.Hour, migration.ShownCompleted)
 			w.equal()
 			w.wantProblem(s, c.problem)
-			if s.Totals.Clean() || s.Reindex.State != engine.StepState(c.state) {
+			if s.Totals.Clean() || s.Reindex.State != c.state {
 				t.Errorf("got %+v, want %s and the run not clean: %s", s.Reindex, c.state, w.tell(s))
 			}
 		})
@@ -128,7 +128,7 @@ func TestReindexFaultsOnTheWay(t *testing.T) {
 			w.start(engine.Overrides{})
 			s := w.untilState(72*time.Hour, migration.ShownCompleted)
 			w.equal()
-			if w.search("works=true") != 11 || !s.Totals.Clean() || s.Reindex.State != engine.StepState(migration.ReindexCompleted) {
+			if w.search("works=true") != 11 || !s.Totals.Clean() || s.Reindex.State != engine.ReindexCompleted {
 				t.Errorf("got %+v: %s", s.Reindex, w.tell(s))
 			}
 			jobs := map[string]bool{}
@@ -210,7 +210,7 @@ func TestStopDuringReindex(t *testing.T) {
 			if answer.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("a reindex is active after the stop: %s", answer.Status)
 			}
-			if s.Reindex.State != engine.StepDropped {
+			if s.Reindex.State != engine.ReindexDropped {
 				t.Errorf("got %+v, want it dropped", s.Reindex)
 			}
 		})
@@ -231,7 +231,7 @@ func TestCutOverDuringReindex(t *testing.T) {
 	s := w.untilState(96*time.Hour, migration.ShownCompleted)
 	w.equal()
 	w.sameDefinitions()
-	if w.search("late=true") != 12 || s.Reindex.State != engine.StepState(migration.ReindexCompleted) || !s.Totals.Clean() {
+	if w.search("late=true") != 12 || s.Reindex.State != engine.ReindexCompleted || !s.Totals.Clean() {
 		t.Errorf("got %+v: %s", s.Reindex, w.tell(s))
 	}
 	cancelled, _ := positions(*lines, "DELETE /_operations/reindex/")

@@ -9,16 +9,29 @@ import (
 	"fhirferry/handler/internal/migration"
 )
 
-// StepState is where a step of a run stands.
+// StepState is where the step that moves search parameters stands.
 type StepState string
 
-// The states of steps. Those of a reindex that has ended are its outcomes.
+// The states of that step.
 const (
 	StepWaiting    StepState = "waiting" // its turn has not come
 	StepRunning    StepState = "running"
 	StepDone       StepState = "done"
 	StepIncomplete StepState = "incomplete" // something was not moved; problems say what and why
 	StepDropped    StepState = "dropped"    // the run was ended before its turn
+)
+
+// ReindexState is where the step that reindexes the destination stands; once it has ended, how.
+type ReindexState string
+
+// The states of that step. The ends are those of migration.ReindexOutcome.
+const (
+	ReindexWaiting   ReindexState = "waiting" // its turn has not come
+	ReindexRunning   ReindexState = "running"
+	ReindexDropped   ReindexState = "dropped" // the run was ended before its turn
+	ReindexCompleted ReindexState = "completed"
+	ReindexFailed    ReindexState = "failed"    // or given up; a problem says why
+	ReindexNeedless  ReindexState = "notNeeded" // nothing was written, and all there is can be searched by
 )
 
 // ParametersStatus is what has become of the custom search parameters. Found, present and failed are of the last
@@ -31,7 +44,7 @@ type ParametersStatus struct {
 
 // ReindexStatus is how far the destination's reindex is.
 type ReindexStatus struct {
-	State       StepState
+	State       ReindexState
 	Done, Total int
 	Job         string    // status URL; empty: none was started
 	At          time.Time // when it ended
@@ -52,7 +65,7 @@ func (e *Engine) stepStatus(ctx context.Context, run migration.Run, s *Status) e
 		return fmt.Errorf("read errand %s: %w", run.Errand, err)
 	}
 	if errand.Kind == migration.ReindexErrand {
-		s.Reindex = &ReindexStatus{State: StepRunning, Done: errand.Done, Total: errand.Total, Job: errand.Job.StatusURL}
+		s.Reindex = &ReindexStatus{State: ReindexRunning, Done: errand.Done, Total: errand.Total, Job: errand.Job.StatusURL}
 		return nil
 	}
 	now := errand.Parameters
@@ -67,30 +80,36 @@ func (e *Engine) stepStatus(ctx context.Context, run migration.Run, s *Status) e
 }
 
 func parametersStatus(run migration.Run) *ParametersStatus {
-	p, state := run.Parameters, stepState(run, run.ParametersAt)
-	if state == StepDone && (p.Failed > 0 || p.Undone) {
-		state = StepIncomplete
-	}
-	return &ParametersStatus{State: state, Found: p.Found, Written: p.Written, Present: p.Present, Failed: p.Failed,
+	p := run.Parameters
+	s := &ParametersStatus{State: StepWaiting, Found: p.Found, Written: p.Written, Present: p.Present, Failed: p.Failed,
 		At: later(run.ParametersAt, run.ParametersAgainAt)}
+	switch {
+	case !run.ParametersAt.IsZero() && (p.Failed > 0 || p.Undone):
+		s.State = StepIncomplete
+	case !run.ParametersAt.IsZero():
+		s.State = StepDone
+	case run.Ended():
+		s.State = StepDropped
+	}
+	return s
 }
 
 func reindexStatus(run migration.Run) *ReindexStatus {
-	r, state := run.Reindex, stepState(run, run.ReindexedAt)
-	if r.Result != "" {
-		state = StepState(r.Result)
+	r := run.Reindex
+	s := &ReindexStatus{State: ReindexWaiting, Done: r.Done, Total: r.Total, Job: r.Job, At: run.ReindexedAt}
+	switch r.Result {
+	case migration.ReindexCompleted:
+		s.State = ReindexCompleted
+	case migration.ReindexFailed:
+		s.State = ReindexFailed
+	case migration.ReindexNeedless:
+		s.State = ReindexNeedless
+	default:
+		if run.Ended() {
+			s.State = ReindexDropped
+		}
 	}
-	return &ReindexStatus{State: state, Done: r.Done, Total: r.Total, Job: r.Job, At: run.ReindexedAt}
-}
-
-func stepState(run migration.Run, ended time.Time) StepState {
-	switch {
-	case !ended.IsZero():
-		return StepDone
-	case run.Ended():
-		return StepDropped
-	}
-	return StepWaiting
+	return s
 }
 
 func later(a, b time.Time) time.Time {

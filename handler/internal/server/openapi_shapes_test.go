@@ -46,7 +46,7 @@ func enums() map[string]any {
 	return map[string]any{
 		"MigrationState": migration.Shown(""), "Mode": migration.Mode(""), "SourceKind": migration.SourceKind(""), "ChunkState": migration.State(""),
 		"CheckKind": migration.ErrandKind(""), "Verdict": migration.Verdict(""), "Side": migration.Side(""), "RejectClass": migration.RejectClass(""),
-		"StepState": engine.StepState(""),
+		"StepState": engine.StepState(""), "ReindexState": engine.ReindexState(""),
 	}
 }
 
@@ -245,9 +245,6 @@ func TestEnumsAreTheCodes(t *testing.T) {
 			for _, k := range migration.CheckKinds() {
 				want = append(want, string(k))
 			}
-		}
-		if kind == reflect.TypeFor[engine.StepState]() { // a reindex that has ended shows its outcome
-			want = append(want, constantsOf(t, reflect.TypeFor[migration.ReindexOutcome]())...)
 		}
 		if got := document.at("components", "schemas", name).texts("enum"); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -36,7 +36,7 @@ func running() engine.Status {
 		SourceKind: migration.AHDS, ExportOnly: true, Planning: "counting Patient", Quiet: &engine.Quietness{Now: true, Until: at("2024-05-03T18:00:00+01:00")},
 		DeIdentification: &engine.DeIdentification{Config: "rules.json", ETag: `"0x8"`, ExportsProven: 12},
 		SearchParameters: &engine.ParametersStatus{State: engine.StepDone, Found: 4, Written: 3, Present: 1, At: at("2024-05-01T10:00:00Z")},
-		Reindex:          &engine.ReindexStatus{State: engine.StepRunning, Done: 40, Total: 100, Job: "https://user@destination.example/_operations/reindex/8?sig=x"},
+		Reindex:          &engine.ReindexStatus{State: engine.ReindexRunning, Done: 40, Total: 100, Job: "https://user@destination.example/_operations/reindex/8?sig=x"},
 		Totals: migration.Totals{
 			Chunks:    map[migration.State]int{migration.Planned: 1, migration.Imported: 12, migration.Failed: 2},
 			Resources: migration.Tally{Exported: 40, Imported: 30, Rejected: 4, Skipped: 6},

@@ -21,11 +21,11 @@ func showParameters(p *engine.ParametersStatus) *parametersJSON {
 
 // reindexJSON tells how far the destination's reindex is.
 type reindexJSON struct {
-	State engine.StepState `json:"state"`
-	Done  int              `json:"done"`
-	Total int              `json:"total"`
-	Job   *string          `json:"job"`
-	At    instant          `json:"at"`
+	State engine.ReindexState `json:"state"`
+	Done  int                 `json:"done"`
+	Total int                 `json:"total"`
+	Job   *string             `json:"job"`
+	At    instant             `json:"at"`
 }
 
 func showReindex(r *engine.ReindexStatus) *reindexJSON {
