@@ -13,6 +13,9 @@ import (
 // deprecate makes the source export-only.
 func deprecate(w *world) { w.source.Faults().Deprecate() }
 
+// oneWindow spares a source that refuses counts the months of windows that it would be cut into.
+func oneWindow(w *world) { w.settings.Window = 100 * 365 * 24 * time.Hour }
+
 // parameterExports are the exports of search parameters alone.
 func (w *world) parameterExports() (n int) {
 	for _, r := range requests(w.source, "GET /$export") {
@@ -44,7 +47,7 @@ func TestSearchParametersByExport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withParameters, func(w *world) { w.settings.Mode, w.limits.Stall = migration.Once, 3*time.Hour })
+			w := newWorld(t, withParameters, oneWindow, func(w *world) { w.settings.Mode, w.limits.Stall = migration.Once, 3*time.Hour })
 			w.small()
 			for _, id := range []string{"works", "also", "third"} {
 				w.define(w.source, id, id)
@@ -72,7 +75,7 @@ func TestSearchParametersByExport(t *testing.T) {
 
 // A source without custom search parameters exports none; that is believed of two exports, never of one.
 func TestNoSearchParametersByExport(t *testing.T) {
-	w := newWorld(t, withParameters, func(w *world) { w.settings.Mode = migration.Once })
+	w := newWorld(t, withParameters, oneWindow, func(w *world) { w.settings.Mode = migration.Once })
 	w.small()
 	deprecate(w)
 	w.start(engine.Overrides{})
@@ -85,7 +88,7 @@ func TestNoSearchParametersByExport(t *testing.T) {
 
 // A source that cannot export them either is a problem, and the run goes on.
 func TestSearchParametersByExportGivenUp(t *testing.T) {
-	w := newWorld(t, withParameters, func(w *world) { w.settings.Mode = migration.Once })
+	w := newWorld(t, withParameters, oneWindow, func(w *world) { w.settings.Mode = migration.Once })
 	w.small()
 	w.define(w.source, "works", "works")
 	deprecate(w)
@@ -101,7 +104,7 @@ func TestSearchParametersByExportGivenUp(t *testing.T) {
 
 // Quiet hours hold back the export, which is a job, and what waits for it.
 func TestParameterExportWaitsForQuietHoursToEnd(t *testing.T) {
-	w := newWorld(t, withParameters, func(w *world) {
+	w := newWorld(t, withParameters, oneWindow, func(w *world) {
 		w.settings.Mode = migration.Once
 		all := [7]bool{true, true, true, true, true, true, true}
 		w.limits.Quiet = migration.QuietHours{{Days: all, Begin: 0, End: 60, Zone: time.UTC}}
@@ -121,7 +124,7 @@ func TestParameterExportWaitsForQuietHoursToEnd(t *testing.T) {
 
 // A stop during the export ends the run at once.
 func TestStopDuringParameterExport(t *testing.T) {
-	w := newWorld(t, withParameters)
+	w := newWorld(t, withParameters, oneWindow)
 	w.small()
 	w.define(w.source, "works", "works")
 	deprecate(w)
@@ -137,7 +140,7 @@ func TestStopDuringParameterExport(t *testing.T) {
 
 // A pause that comes before the export holds it back.
 func TestParameterExportWaitsForResume(t *testing.T) {
-	w := newWorld(t, withParameters)
+	w := newWorld(t, withParameters, oneWindow)
 	w.small()
 	w.define(w.source, "works", "works")
 	deprecate(w)

@@ -32,7 +32,7 @@ const (
 // TestMain adds the flags by which one schedule is run again: go test -run TestWalk -walk.seed=17 -walk.trace -v.
 func TestMain(m *testing.M) {
 	flag.Uint64("walk.seed", 0, "run this one schedule of the walk")
-	flag.Uint64("walk.count", 3000, "how many schedules to walk")
+	flag.Uint64("walk.count", schedules, "how many schedules to walk")
 	flag.Bool("walk.trace", false, "print every event of the schedule")
 	os.Exit(m.Run())
 }
