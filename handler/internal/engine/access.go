@@ -30,8 +30,7 @@ func (e *Engine) Access(ctx context.Context) []Check {
 		{"destination import", a.importing},
 		{"destination content", a.content},
 		{"search parameters", a.parameters},
-		{"staging container", a.storage("create, write and delete in the staging container",
-			"give the app the role Storage Blob Data Contributor on the account of FERRY_STAGING_URL", e.staging.Prepare, e.staging.Probe)},
+		{"staging container", a.stagingAccount},
 		{"tables and documents", a.storage("reach the tables and the container of documents",
 			"give the app the roles Storage Table Data Contributor and Storage Blob Data Contributor on the account of AzureWebJobsStorage", e.ledger.Prepare)},
 		{"queue", a.storage("reach the queue",
@@ -214,6 +213,29 @@ func (a *access) storage(what, remedy string, steps ...func(context.Context) err
 		}
 		return passed("could %s", what)
 	}
+}
+
+// errorContainer is where imports write which lines they rejected (contract 5.3), beside the staging container.
+const errorContainer = "fhirlogs"
+
+// stagingAccount checks the staging container, and that what imports write beside it can be read: a role on the one
+// container alone would make itself felt only after the first rejected line. Without permission even a file that is not
+// there is refused.
+func (a *access) stagingAccount(ctx context.Context) Check {
+	written := a.storage("create, write and delete in the staging container",
+		"give the app the role Storage Blob Data Contributor on the account of FERRY_STAGING_URL", a.staging.Prepare, a.staging.Probe)(ctx)
+	if !written.OK {
+		return written
+	}
+	file, err := a.staging.Open(ctx, errorContainer, "fhirferry-probe", 0)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil && !errors.Is(err, migration.ErrNotFound) {
+		return Check{Detail: fmt.Sprintf("could not read the container %s, in which imports tell of rejected lines: %s", errorContainer, plainCause(err)),
+			Remedy: "give the app the role Storage Blob Data Contributor, or Reader, on the whole account of FERRY_STAGING_URL, not on one container alone"}
+	}
+	return passed("%s, and read the container %s", written.Detail, errorContainer)
 }
 
 func (a *access) frozen(ctx context.Context) Check {

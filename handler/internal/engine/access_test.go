@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -51,6 +52,15 @@ func TestAccess(t *testing.T) {
 			failed: "search parameters", detail: "FHIR Data Writer, or FHIR Data Contributor"},
 		"no reindex": {change: withParameters, arm: func(w *world) { w.refuse(w.settings.Destination, 404, "GET /$reindex") },
 			failed: "search parameters", detail: "the destination offers no $reindex"},
+		"role on one container alone": {change: func(w *world) {
+			w.unreadable = func(container string) error {
+				if container == "fhirlogs" {
+					return errors.New("403 AuthorizationPermissionMismatch")
+				}
+				return nil
+			}
+		}, failed: "staging container", detail: "could not read the container fhirlogs, in which imports tell of rejected lines: 403 AuthorizationPermissionMismatch / " +
+			"give the app the role Storage Blob Data Contributor, or Reader, on the whole account of FERRY_STAGING_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
