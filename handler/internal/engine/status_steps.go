@@ -81,35 +81,40 @@ func (e *Engine) stepStatus(ctx context.Context, run migration.Run, s *Status) e
 
 func parametersStatus(run migration.Run) *ParametersStatus {
 	p := run.Parameters
-	s := &ParametersStatus{State: StepWaiting, Found: p.Found, Written: p.Written, Present: p.Present, Failed: p.Failed,
+	return &ParametersStatus{State: parametersState(run), Found: p.Found, Written: p.Written, Present: p.Present, Failed: p.Failed,
 		At: later(run.ParametersAt, run.ParametersAgainAt)}
-	switch {
+}
+
+func parametersState(run migration.Run) StepState {
+	switch p := run.Parameters; {
 	case !run.ParametersAt.IsZero() && (p.Failed > 0 || p.Undone):
-		s.State = StepIncomplete
+		return StepIncomplete
 	case !run.ParametersAt.IsZero():
-		s.State = StepDone
+		return StepDone
 	case run.Ended():
-		s.State = StepDropped
+		return StepDropped
 	}
-	return s
+	return StepWaiting
 }
 
 func reindexStatus(run migration.Run) *ReindexStatus {
 	r := run.Reindex
-	s := &ReindexStatus{State: ReindexWaiting, Done: r.Done, Total: r.Total, Job: r.Job, At: run.ReindexedAt}
-	switch r.Result {
+	return &ReindexStatus{State: reindexState(run), Done: r.Done, Total: r.Total, Job: r.Job, At: run.ReindexedAt}
+}
+
+func reindexState(run migration.Run) ReindexState {
+	switch run.Reindex.Result {
 	case migration.ReindexCompleted:
-		s.State = ReindexCompleted
+		return ReindexCompleted
 	case migration.ReindexFailed:
-		s.State = ReindexFailed
+		return ReindexFailed
 	case migration.ReindexNeedless:
-		s.State = ReindexNeedless
-	default:
-		if run.Ended() {
-			s.State = ReindexDropped
-		}
+		return ReindexNeedless
 	}
-	return s
+	if run.Ended() {
+		return ReindexDropped
+	}
+	return ReindexWaiting
 }
 
 func later(a, b time.Time) time.Time {
