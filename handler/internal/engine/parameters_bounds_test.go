@@ -107,3 +107,23 @@ func TestUnexpectedFailureOfAParameterIsTriedAgain(t *testing.T) {
 		t.Errorf("got %+v, want both written: %s", s.SearchParameters, w.tell(s))
 	}
 }
+
+// Many refusals do not push other problems out, and each is counted; one for want of a role names the role.
+func TestManyRefusedParametersAreToldInFewProblems(t *testing.T) {
+	w := newWorld(t, withParameters, once)
+	w.small()
+	for i := range 30 {
+		w.define(w.source, fmt.Sprintf("p%d", i), fmt.Sprintf("code%d", i))
+	}
+	w.destination.Faults().RefuseSearchParameter(-1, http.StatusForbidden, "", "Authorization failed.")
+	w.start(engine.Overrides{})
+	s := w.untilState(24*time.Hour, migration.ShownCompleted)
+	w.wantProblem(s, "search parameter http://example.org/p0 (code0 on Patient) was not moved: 403 Authorization failed.; grant the app's identity the role FHIR Data Writer")
+	w.wantProblem(s, "10 more search parameters were not moved: ")
+	if s.SearchParameters.Failed != 30 || s.Totals.Clean() {
+		t.Errorf("got %+v, want thirty that were not moved", s.SearchParameters)
+	}
+	if n := len(s.Totals.Problems); n > 22 {
+		t.Errorf("%d problems, want those of twenty definitions, one of the others of each pass: %s", n, w.tell(s))
+	}
+}

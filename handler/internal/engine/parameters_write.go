@@ -203,6 +203,10 @@ func (v *errandVisit) giveUpWriting(ctx context.Context, plan parametersPlan, re
 	return v.endParameters(ctx, plan, results)
 }
 
+// definitionsNamed is how many search parameters a pass names in problems of their own: problems must not push each other
+// out.
+const definitionsNamed = 20
+
 // endParameters ends a pass whose every parameter has come to its end; whatever was not moved is a problem.
 func (v *errandVisit) endParameters(ctx context.Context, plan parametersPlan, results []parameterResult) error {
 	doubts := plan.doubts()
@@ -216,6 +220,10 @@ func (v *errandVisit) endParameters(ctx context.Context, plan parametersPlan, re
 		case parameterGivenUp:
 			givenUp, reason = append(givenUp, r.URL), r.Detail
 		}
+	}
+	if n := len(doubts) - definitionsNamed; n > 0 {
+		doubts = append(slices.Clone(doubts[:definitionsNamed]), fmt.Sprintf("%d more search parameters were not moved: the documents "+
+			"errands/%s/ of the run tell which and why", n, v.errand.ID))
 	}
 	if len(givenUp) > 0 {
 		doubts = append(doubts, fmt.Sprintf("%d search parameters were not moved, for the destination did not take them; move them by "+
@@ -237,6 +245,9 @@ func refusedParameter(p plannedParameter, r parameterResult) string {
 		others := namesOf(p.Rivals)
 		return fmt.Sprintf("search parameter %s was not moved, for it collides with the destination's %s: change or delete one of them; "+
 			"%d %s", p.parameterName, some(others), r.Status, r.Detail)
+	case r.Status == http.StatusForbidden:
+		return fmt.Sprintf("search parameter %s was not moved: %d %s; grant the app's identity the role FHIR Data Writer, or FHIR Data "+
+			"Contributor, on the destination", p.parameterName, r.Status, r.Detail)
 	}
 	return fmt.Sprintf("search parameter %s was not moved: %d %s", p.parameterName, r.Status, r.Detail)
 }
