@@ -44,6 +44,8 @@ func (v *visit) cancelJob(ctx context.Context) error {
 		return v.source.CancelExport(ctx, v.chunk.Export.StatusURL)
 	case v.chunk.State == migration.Importing:
 		return v.destination.CancelImport(ctx, v.chunk.Import.StatusURL)
+	case v.chunk.Import.Body != "" && v.chunk.Import.StatusURL == "" && v.elsewhere(v.run):
+		return elsewhereFault("cancel import")
 	case v.chunk.Import.Body != "" && v.chunk.Import.StatusURL == "":
 		// The answer of an import's kick-off was lost: the same body tells which job it started, so that no import
 		// goes on behind a stopped run.
@@ -58,4 +60,9 @@ func (v *visit) cancelJob(ctx context.Context) error {
 		return v.destination.CancelImport(ctx, statusURL)
 	}
 	return nil
+}
+
+// elsewhereFault stands for a question that is not asked because it would reach another server than the run's.
+func elsewhereFault(op string) error {
+	return &fhir.Error{Op: op, Detail: "the settings name another service than the run's, and the job is not known; look for it there"}
 }

@@ -118,6 +118,9 @@ func (v *errandVisit) cancelJob(ctx context.Context) error {
 	case v.errand.Kind == migration.ParametersErrand && job.StatusURL != "":
 		return v.source.CancelExport(ctx, job.StatusURL)
 	case v.errand.Kind == migration.ReindexErrand && job.Attempt > 0:
+		if job.StatusURL == "" && v.elsewhere(v.run) {
+			return elsewhereFault("cancel reindex")
+		}
 		if job.StatusURL == "" {
 			active, err := v.destination.ActiveReindex(ctx)
 			if err != nil || active == "" {
