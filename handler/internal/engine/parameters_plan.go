@@ -13,8 +13,9 @@ import (
 )
 
 // parametersPlan is what the comparison of both services came to. Custom is what is stored at the source and not built in
-// at the destination; what is stored at the destination with the same content, under whatever id, is there already. The
-// resource types of the run play no part: a definition is a setting of the service, small, and missed later otherwise.
+// at the destination; built in is what that lists as searchable and does not store, if it is one of FHIR's own. What is
+// stored at the destination with the same content, under whatever id, is there already. The resource types of the run play
+// no part: a definition is a setting of the service, small, and missed later otherwise.
 type parametersPlan struct {
 	Write   []plannedParameter `json:"write"`   // missing, or of other content; by url and id
 	Present []string           `json:"present"` // urls
@@ -53,6 +54,10 @@ func (n parameterName) String() string {
 	return fmt.Sprintf("%s (%s on %s)", n.URL, n.Code, some(n.Bases))
 }
 
+// fhirDefinitions begins the url of every definition that a server is built with: those of FHIR and of its US Core guide
+// (contract 8.1).
+const fhirDefinitions = "http://hl7.org/fhir/"
+
 // planParameters compares what is stored at the source with what is stored at the destination and what that lists as
 // searchable.
 func planParameters(source, destination []fhir.SearchParameter, listed []fhir.Definition) parametersPlan {
@@ -73,7 +78,7 @@ func planParameters(source, destination []fhir.SearchParameter, listed []fhir.De
 		there, isStored := stored[p.URL]
 		holder, idTaken := byID[p.ID]
 		switch {
-		case p.URL != "" && !isStored && searchable[p.URL]:
+		case strings.HasPrefix(p.URL, fhirDefinitions) && !isStored && searchable[p.URL]:
 			plan.BuiltIn = append(plan.BuiltIn, p.URL)
 		case p.URL != "" && i > 0 && ordered[i-1].URL == p.URL:
 			plan.Doubles = append(plan.Doubles, doubleParameter{nameOf(p), newestOf(ordered, i).ID})
