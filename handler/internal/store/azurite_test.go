@@ -166,8 +166,13 @@ func (a account) exerciseQueueAndStaging(t *testing.T) {
 			if err := staging.Prepare(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			// Files are written by somebody else, who meets no faults.
+			others, err := service.NewClientFromConnectionString(shared.ConnectionString(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			return staging, func(container, name string, content []byte) {
-				files := account.NewContainerClient(container)
+				files := others.NewContainerClient(container)
 				if err := createContainer(t.Context(), files); err != nil {
 					t.Fatal(err)
 				}
