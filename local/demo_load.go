@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -107,41 +106,11 @@ func (l *loader) flush() error {
 	return l.to.Load(l.waiting...)
 }
 
-// apart is the type that a run moves by a step of its own (operator contract 3, migratedTill).
-const apart = "SearchParameter"
-
 // inScope yields every version of a service that a run promises to move.
 func inScope(s *fhirsim.Server) iter.Seq[seed.Version] {
 	return func(yield func(seed.Version) bool) {
 		s.Versions(func(v fhirsim.Version) bool { return v.Type == apart || yield(seed.Version(v)) })
 	}
-}
-
-// current are the ids of a type's resources that are not deleted. Versions come in order.
-func current(s *fhirsim.Server, name string) map[string]bool {
-	ids := map[string]bool{}
-	s.Versions(func(v fhirsim.Version) bool {
-		if v.Type == name {
-			delete(ids, v.ID)
-			if !v.Deleted {
-				ids[v.ID] = true
-			}
-		}
-		return true
-	})
-	return ids
-}
-
-// lacking are the source's search parameters that the destination does not hold, in order.
-func lacking(source, destination *fhirsim.Server) []string {
-	there := current(destination, apart)
-	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(current(source, apart))) {
-		if !there[id] {
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }
 
 // held is the number of versions in scope that a service holds.

@@ -155,12 +155,16 @@ func (t *tale) conclude(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("list the rejects: %w", err)
 	}
+	lacking, err := t.pair.lacking()
+	if err != nil {
+		return err
+	}
 	t.screen.Say("comparing every version of every resource")
 	report := show.Report{
 		Comparison: show.Compare(inScope(t.pair.Source), inScope(t.pair.Destination)),
 		State:      t.last.State, Passed: t.passed, Chunks: t.last.ChunkCount(),
 		Requests: []show.Requests{{Of: "source", N: asked(t.pair.Source)}, {Of: "destination", N: asked(t.pair.Destination)}, {Of: "storage", N: t.pair.stored()}},
-		Checks:   checks, Rejects: rejects, Lacking: lacking(t.pair.Source, t.pair.Destination),
+		Checks:   checks, Rejects: rejects, Lacking: lacking,
 		Notes: append(t.notes(ctx), fmt.Sprintf("lines that the destination did not take, by class: %v", classes)),
 	}
 	fmt.Fprintln(out)
@@ -175,8 +179,8 @@ func (t *tale) conclude(ctx context.Context, out io.Writer) error {
 
 // notes are what a reader of the table should know besides.
 func (t *tale) notes(ctx context.Context) []string {
-	notes := []string{fmt.Sprintf("search parameters are moved by a step of their own, without their versions: %d at the source, %d at the destination",
-		len(current(t.pair.Source, apart)), len(current(t.pair.Destination, apart)))}
+	notes := []string{fmt.Sprintf("search parameters are moved by a step of their own, without their versions: %d at the source, %d at the destination, which has the others built in",
+		len(parameters(t.pair.Source)), len(parameters(t.pair.Destination)))}
 	if cuts, err := t.app.operator.cuts(ctx); err != nil {
 		notes = append(notes, "the edges of the windows could not be asked for: "+err.Error())
 	} else {

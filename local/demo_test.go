@@ -111,16 +111,18 @@ func stage(t *testing.T, f *ferry) (*tale, *bytes.Buffer) {
 		},
 		generator: seed.Generator{Resources: 1_000, Edges: edges()},
 	}
-	url, stop, err := fhirsim.Serve("127.0.0.1:0", p.Source)
-	if err != nil {
-		t.Fatal(err)
+	for server, url := range map[*fhirsim.Server]*string{p.Source: &p.SourceURL, p.Destination: &p.DestinationURL} {
+		var stop func()
+		var err error
+		if *url, stop, err = fhirsim.Serve("127.0.0.1:0", server); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
 	}
-	t.Cleanup(stop)
-	p.SourceURL = url
 	if err := p.loadClinical(func(string, ...any) {}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Source.Load(fhirsim.Version{Type: apart, ID: "x", VersionID: "1", LastUpdated: oldest(), Body: []byte(`{}`)}); err != nil {
+	if err := p.Source.Load(fhirsim.Version{Type: apart, ID: "x", VersionID: "1", LastUpdated: oldest(), Body: []byte(`{"url":"http://x.example/x"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	f.pair, f.moved, f.state = p, map[string]bool{}, "idle"
@@ -142,7 +144,7 @@ func TestATaleThatEndsWell(t *testing.T) {
 	if err := tale.conclude(t.Context(), out); err != nil {
 		t.Errorf("got %v, want an equal end:\n%s", err, out)
 	}
-	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "1 at the source, 1 at the destination", "lay exactly on one of the 2 edges",
+	for _, want := range []string{"preflight: staging: no. Mend it.", "running", "EQUAL", "1 at the source, 1 at the destination, which has the others built in", "lay exactly on one of the 2 edges",
 		"surface check: equal (2 the same, 0 different, 0 unknown)", "not taken, conflict: Patient/p-1, at byte 1,234 of a/b.ndjson", "by class: map[conflict:1]"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, out)
@@ -173,7 +175,7 @@ func TestATaleThatEndsBadly(t *testing.T) {
 			return v, true
 		}}, "extra: Patient/" + victim},
 		"a search parameter is lost": {&ferry{spoil: func(v fhirsim.Version) (fhirsim.Version, bool) { return v, v.Type != apart }},
-			"missing: search parameter x"},
+			"missing: search parameter http://x.example/x"},
 		"the app's own check differs": {&ferry{verdict: "unknown"}, "NOT CHECKED"},
 		"the run halts":               {&ferry{haltAt: 1}, "NOT EQUAL: the run ended as halted"},
 	} {
