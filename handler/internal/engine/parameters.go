@@ -151,7 +151,7 @@ func (v *errandVisit) readOn(ctx context.Context, service *fhir.Client, page str
 		switch {
 		case next != "" && seen[next] >= samePage:
 			return part, &fhir.Error{Op: "read search parameters", Detail: "the server leads to the same page again and again"}
-		case next == "" || !v.roomFor(ctx):
+		case next == "" || !v.roomFor(ctx) || v.workedLong(ctx):
 			return part, nil
 		}
 	}
