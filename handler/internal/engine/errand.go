@@ -106,7 +106,7 @@ func (v *errandVisit) follow(ctx context.Context, wait time.Duration, problems .
 // wait makes the errand wait without counting a fault.
 func (v *errandVisit) wait(ctx context.Context, wait time.Duration, reason string) error {
 	v.errand.Postpone(reason, v.Now(), v.Now().Add(wait))
-	return v.rest(ctx, wait, v.problems(string(v.errand.Kind)+" waits: "+reason)...)
+	return v.rest(ctx, wait, v.problems("step "+string(v.errand.Kind)+" waits: "+reason)...)
 }
 
 // unanswered makes the errand wait after a question that was not answered: longer with each fault in a row. A busy
@@ -123,7 +123,7 @@ func (v *errandVisit) unanswered(ctx context.Context, err error) error {
 	}
 	wait := max(v.backOff(v.errand.Attempts), fault.RetryAfter)
 	v.errand.Faulted(explain(err), v.Now(), v.Now().Add(wait))
-	return v.rest(ctx, wait, v.problems(string(v.errand.Kind)+" waits: "+explain(err))...)
+	return v.rest(ctx, wait, v.problems("step "+string(v.errand.Kind)+" waits: "+explain(err))...)
 }
 
 // spent reports whether a question has failed as often in a row as FERRY_MAX_FAILURES allows; it is given up then, never

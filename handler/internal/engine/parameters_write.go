@@ -129,7 +129,7 @@ func (v *errandVisit) seeAnswers(ctx context.Context, chosen []plannedParameter,
 	reason := fmt.Sprintf("search parameters could not be written: %d %s", passing.Status, passing.Detail)
 	wait := v.backOff(v.errand.Attempts)
 	v.errand.Faulted(reason, v.Now(), v.Now().Add(wait))
-	return v.rest(ctx, wait, v.problems("parameters waits: "+reason)...)
+	return v.rest(ctx, wait, v.problems("step parameters waits: "+reason)...)
 }
 
 // recordResults keeps what is final and lets the next visit go on with the rest.
